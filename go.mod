@@ -1,0 +1,3 @@
+module github.com/git-agentmail/git-agentmail
+
+go 1.26
