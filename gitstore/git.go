@@ -1,0 +1,123 @@
+package gitstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// repoEnv are the variables with which git passes one repository to its
+// children (what `git rev-parse --local-env-vars` lists, a test compares). They
+// are dropped for our own object and ref work: inside a hook they name the
+// user's index, or a quarantine, and a leaked GIT_DIR would make us write into
+// the wrong repository. GIT_CONFIG_PARAMETERS and GIT_CONFIG_COUNT stay: users
+// make repositories usable through them (safe.directory, credentials).
+var repoEnv = map[string]bool{
+	"GIT_ALTERNATE_OBJECT_DIRECTORIES": true,
+	"GIT_CONFIG":                       true,
+	"GIT_OBJECT_DIRECTORY":             true,
+	"GIT_DIR":                          true,
+	"GIT_WORK_TREE":                    true,
+	"GIT_IMPLICIT_WORK_TREE":           true,
+	"GIT_GRAFT_FILE":                   true,
+	"GIT_INDEX_FILE":                   true,
+	"GIT_NO_REPLACE_OBJECTS":           true,
+	"GIT_REPLACE_REF_BASE":             true,
+	"GIT_PREFIX":                       true,
+	"GIT_SHALLOW_FILE":                 true,
+	"GIT_COMMON_DIR":                   true,
+	"GIT_INTERNAL_SUPER_PREFIX":        true,
+	// Not in git's list, but set around a push that is being received.
+	"GIT_QUARANTINE_PATH": true,
+}
+
+// ownEnv is the environment for our own object and ref work on gitDir: the
+// given one without repoEnv. Replace refs must not change what a log says, and
+// a partial clone must not go to the network for an object of ours.
+func ownEnv(base []string, gitDir string) []string {
+	env := make([]string, 0, len(base)+6)
+	for _, kv := range base {
+		name, _, _ := strings.Cut(kv, "=")
+		if !repoEnv[name] {
+			env = append(env, kv)
+		}
+	}
+	return append(env,
+		"GIT_DIR="+gitDir,
+		"GIT_NO_REPLACE_OBJECTS=1",
+		"GIT_NO_LAZY_FETCH=1",
+		"GIT_OPTIONAL_LOCKS=0",
+		"GIT_TERMINAL_PROMPT=0",
+		"LC_ALL=C",
+	)
+}
+
+// gitError is a git command that ended with a status other than 0.
+type gitError struct {
+	verb   string
+	status int
+	stderr string
+}
+
+func (e *gitError) Error() string {
+	msg := strings.TrimSpace(e.stderr)
+	if line, _, more := strings.Cut(msg, "\n"); more {
+		msg = line
+	}
+	if msg == "" {
+		msg = "no message"
+	}
+	return "git " + e.verb + ": " + strings.TrimPrefix(msg, "fatal: ")
+}
+
+// noHooks switches the user's hooks off for our own object and ref work: a
+// reference-transaction hook of theirs must not run on, or refuse, our refs.
+var noHooks = []string{"-c", "core.hooksPath=" + os.DevNull}
+
+// own runs git on the store's own objects and refs.
+func (r *Repo) own(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	return run(ctx, r.CommonDir, r.env, stdin, append(noHooks[:len(noHooks):len(noHooks)], args...)...)
+}
+
+// ask runs a git command that reads the user's side (index, work tree, HEAD)
+// with the environment as given, so that a hook's temporary index is seen.
+func (r *Repo) ask(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	env := append(r.given[:len(r.given):len(r.given)], "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1")
+	return run(ctx, r.Dir, env, stdin, args...)
+}
+
+// run runs git and returns its standard output. A non-zero status is a
+// *gitError; the output is returned beside it.
+func run(ctx context.Context, dir string, env []string, stdin []byte, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir, cmd.Env = dir, env
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
+	var out, errb bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errb
+	err := cmd.Run()
+	var ee *exec.ExitError
+	switch {
+	case err == nil:
+		return out.Bytes(), nil
+	case ctx.Err() != nil:
+		return out.Bytes(), ctx.Err()
+	case errors.As(err, &ee):
+		return out.Bytes(), &gitError{verb(args), ee.ExitCode(), errb.String()}
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, errf(Unsupported, "git is not on PATH: %w", err)
+	}
+	return nil, errf(GitFailed, "start git %s: %w", verb(args), err)
+}
+
+// verb is the git command in args, after any -c settings.
+func verb(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
+}

@@ -1,0 +1,198 @@
+package gitstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Repo is a git repository as seen from one directory: where its parts lie and
+// what its configuration says. Finding it writes nothing.
+type Repo struct {
+	Dir       string // where the question was asked
+	GitDir    string // this worktree's own git directory
+	CommonDir string // the git directory that all linked worktrees share
+	Objects   string // the object database
+	TopLevel  string // root of the work tree, empty in a bare repository
+	Bare      bool
+
+	given []string // the environment as given, for questions about the user's index
+	env   []string // the environment for our own work
+
+	configOnce sync.Once
+	configList []Setting
+	configErr  error
+}
+
+// Find resolves the repository that dir belongs to, with the environment as
+// given, so that git's own rules (safe.directory, GIT_DIR in a hook) hold.
+func Find(ctx context.Context, dir string, environ []string) (*Repo, error) {
+	// --show-toplevel comes last because it fails where there is no work tree;
+	// what was printed before it is still good.
+	env := append(append([]string{}, environ...), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
+	out, err := run(ctx, dir, env, nil, "rev-parse", "--path-format=absolute",
+		"--git-dir", "--git-common-dir", "--git-path", "objects",
+		"--is-bare-repository", "--is-inside-work-tree", "--show-object-format", "--show-toplevel")
+	f := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(f) < 6 {
+		return nil, notRepository(ctx, dir, err)
+	}
+	r := &Repo{
+		Dir: dir, GitDir: clean(f[0]), CommonDir: clean(f[1]), Objects: clean(f[2]),
+		Bare: f[3] == "true", given: environ,
+	}
+	if len(f) > 6 && err == nil {
+		r.TopLevel = clean(f[6])
+	}
+	if f[5] != "sha1" {
+		return nil, errf(Unsupported, "repository %q uses object format %q, only sha1 is supported", r.GitDir, f[5])
+	}
+	if _, err := os.Stat(filepath.Join(r.CommonDir, "reftable")); err == nil {
+		return nil, errf(Unsupported, "repository %q stores its refs as reftable, only the files format is supported", r.GitDir)
+	}
+	r.env = ownEnv(environ, r.CommonDir)
+	return r, nil
+}
+
+func clean(p string) string { return filepath.Clean(filepath.FromSlash(p)) }
+
+func notRepository(ctx context.Context, dir string, err error) error {
+	var ge *gitError
+	if !errors.As(err, &ge) {
+		return err
+	}
+	msg := ge.Error()
+	switch {
+	case strings.Contains(ge.stderr, "dubious ownership"):
+		return errf(NotRepository, "git refuses the repository at %q: it belongs to another user", dir).
+			hint("git config --global --add safe.directory %s", dir)
+	case strings.Contains(ge.stderr, "extension"), strings.Contains(ge.stderr, "repo version"),
+		strings.Contains(ge.stderr, "unknown hash"), strings.Contains(ge.stderr, "invalid value for"):
+		return errf(Unsupported, "git cannot open the repository at %q: %s", dir, strings.TrimPrefix(msg, "git rev-parse: "))
+	case strings.Contains(ge.stderr, "not a git repository"):
+		return errf(NotRepository, "%q is not inside a git repository", dir).hint("git init")
+	}
+	if v, ok := versionBelow(ctx); ok {
+		return errf(Unsupported, "git %s is too old, 2.36 or newer is needed", v)
+	}
+	return errf(NotRepository, "cannot open the repository at %q: %s", dir, msg)
+}
+
+// MinGit is the oldest git that works: it has cat-file --batch-command and the
+// core.fsync setting that makes a ref durable.
+const MinGit = "2.36"
+
+func versionBelow(ctx context.Context) (string, bool) {
+	v, err := GitVersion(ctx)
+	if err != nil {
+		return "", false
+	}
+	return v, !AtLeast(v, MinGit)
+}
+
+// GitVersion returns the version of the git on PATH, such as "2.39.5".
+func GitVersion(ctx context.Context) (string, error) {
+	out, err := run(ctx, "", os.Environ(), nil, "version")
+	if err != nil {
+		return "", err
+	}
+	f := strings.Fields(string(out))
+	if len(f) < 3 {
+		return "", errf(GitFailed, "cannot read the version %q of git", strings.TrimSpace(string(out)))
+	}
+	return f[2], nil
+}
+
+// AtLeast reports whether version v, such as "2.39.5", is min or newer.
+func AtLeast(v, min string) bool {
+	a, b := strings.Split(v, "."), strings.Split(min, ".")
+	for i := range b {
+		var x, y int
+		if i < len(a) {
+			x = digits(a[i])
+		}
+		y = digits(b[i])
+		if x != y {
+			return x > y
+		}
+	}
+	return true
+}
+
+func digits(s string) int {
+	n := 0
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n
+}
+
+// Setting is one line of git's configuration.
+type Setting struct {
+	Scope  string // system, global, local, worktree, command
+	Origin string // such as file:.git/config
+	Key    string // section and name in lower case
+	Value  string
+}
+
+// Config returns the whole effective configuration, weakest first. It is read
+// once per Repo.
+func (r *Repo) Config(ctx context.Context) ([]Setting, error) {
+	r.configOnce.Do(func() {
+		out, err := r.ask(ctx, nil, "config", "-z", "--show-scope", "--show-origin", "--list")
+		if err != nil {
+			r.configErr = errf(GitFailed, "read git's configuration: %w", err)
+			return
+		}
+		f := bytes.Split(out, []byte{0})
+		for i := 0; i+2 < len(f); i += 3 {
+			key, value, _ := strings.Cut(string(f[i+2]), "\n")
+			r.configList = append(r.configList, Setting{string(f[i]), string(f[i+1]), key, value})
+		}
+	})
+	return r.configList, r.configErr
+}
+
+// Get returns the effective value of key, or "" if it is not set.
+func (r *Repo) Get(ctx context.Context, key string) (Setting, bool) {
+	list, _ := r.Config(ctx)
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Key == key {
+			return list[i], true
+		}
+	}
+	return Setting{}, false
+}
+
+// Local returns the value of key in the repository's own configuration file
+// alone. The guard's switches are read this way: a global setting or a `git -c`
+// must not switch one repository's guard off in silence.
+func (r *Repo) Local(ctx context.Context, key string) (string, bool, error) {
+	list, err := r.Config(ctx)
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Key == key && list[i].Scope == "local" {
+			return list[i].Value, true, nil
+		}
+	}
+	return "", false, err
+}
+
+// HooksDir returns the directory in which git looks for hooks from this
+// worktree.
+func (r *Repo) HooksDir(ctx context.Context) (string, error) {
+	out, err := r.ask(ctx, nil, "rev-parse", "--path-format=absolute", "--git-path", "hooks")
+	if err != nil {
+		return "", errf(GitFailed, "ask git for the hooks directory: %w", err)
+	}
+	return clean(strings.TrimSuffix(string(out), "\n")), nil
+}
+
+// Environ returns the environment that the Repo was found with.
+func (r *Repo) Environ() []string { return r.given }

@@ -1,0 +1,216 @@
+// Package gitstore keeps write-once files in a git repository beside its
+// branches.
+//
+// # What it stores
+//
+// Each clone (a replica) writes a log of its own: a chain of commits on
+// refs/agentmail/log/<replica> whose tree only ever grows. A [Snapshot] is the
+// union of all logs in the repository, so merging logs needs no merge. The
+// package knows nothing of what the files mean.
+//
+// # How it writes
+//
+// [Store.Update] is the only way to write: it takes a lock, runs the caller's
+// function on the newest snapshot, puts blobs, trees and commit into the object
+// database as one kept pack, and moves the ref with `git update-ref` and the old
+// value. When it returns, the files survive a power cut. The user's index, HEAD,
+// branches and work tree are never touched.
+//
+// # Compatibility
+//
+// It is the only package that runs git or touches refs. git 2.36 or newer is
+// needed; repositories with sha256 objects or reftable refs are refused. The
+// format of the logs is described in doc/FORMAT.md.
+package gitstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+// Options are what a Store takes from outside. The zero value works.
+type Options struct {
+	Now  func() time.Time
+	Rand func([]byte) // fills with random bytes; nil means crypto/rand
+	// Who is shown to a writer that finds the lock taken.
+	Who string
+	// LockWait bounds the wait for the lock and for git's own ref lock; 0 means
+	// DefaultLockWait.
+	LockWait time.Duration
+	// Ephemeral marks a clone that will be thrown away (CI).
+	Ephemeral bool
+	// AfterCommit runs under the lock with what was just written.
+	AfterCommit func(*Snapshot)
+	// Report receives notes about something that was put right.
+	Report func(string)
+}
+
+// Store reads and writes the logs of one repository. It is safe for use by
+// several goroutines, and by several processes at once.
+type Store struct {
+	repo    *Repo
+	opt     Options
+	objects objects
+
+	mu      sync.Mutex
+	queue   []*op // waiting for the next commit
+	leading bool  // a goroutine is committing
+
+	permsOnce sync.Once
+	permsVal  perms
+}
+
+// Open returns the store of the repository. It reads nothing and makes nothing.
+func Open(repo *Repo, opt Options) *Store {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Rand == nil {
+		opt.Rand = cryptoRand
+	}
+	if opt.LockWait == 0 {
+		opt.LockWait = DefaultLockWait
+	}
+	if opt.Report == nil {
+		opt.Report = func(string) {}
+	}
+	if opt.AfterCommit == nil {
+		opt.AfterCommit = func(*Snapshot) {}
+	}
+	s := &Store{repo: repo, opt: opt}
+	s.objects.repo = repo
+	return s
+}
+
+// Repo returns the repository the store is in.
+func (s *Store) Repo() *Repo { return s.repo }
+
+// Close ends the git process that reads objects. The store stays usable.
+func (s *Store) Close() { s.objects.close() }
+
+func (s *Store) perms() perms {
+	s.permsOnce.Do(func() {
+		v, _ := s.repo.Get(context.Background(), "core.sharedrepository")
+		s.permsVal = s.repo.perms(v.Value)
+	})
+	return s.permsVal
+}
+
+// Exists reports whether this repository was ever set up for, or received,
+// mail: it costs two look-ups and no git process.
+func (s *Store) Exists() (bool, error) {
+	if _, err := os.Stat(s.repo.dir()); err == nil {
+		return true, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, errf(ReadOnly, "look for the mailbox: %w", err)
+	}
+	tips, err := s.repo.logTips()
+	return len(tips) > 0, err
+}
+
+// Snapshot pins the present contents. A ref of ours that vanished or was set
+// back since it was last accepted is restored first; where it cannot be, the
+// snapshot still shows what was accepted.
+func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
+	own, err := s.repo.replica()
+	if err != nil {
+		return nil, err
+	}
+	// tips.json first: a writer moves the ref and then writes the file, so in
+	// this order the ref is never seen behind the file without reason.
+	known := s.repo.readTips()
+	refs, err := s.repo.logTips()
+	if err != nil {
+		return nil, err
+	}
+	sn := &Snapshot{store: s, own: own, logs: make(map[string]*tip, len(refs))}
+	back := map[string]OID{} // refs to restore, with their present value
+	for replica, oid := range refs {
+		k := known[replica]
+		if k != nil && k.OID == oid {
+			sn.logs[replica] = k
+			continue
+		}
+		if k != nil {
+			forward, err := s.repo.isAncestor(ctx, k.OID, oid)
+			if err != nil && !s.exists(k.OID) {
+				forward = true // what we remember is gone; the ref is all there is
+			} else if err != nil {
+				return nil, errf(Damaged, "compare the log %s with what was last accepted: %w", replica, err)
+			}
+			if !forward {
+				sn.logs[replica], back[replica] = k, oid
+				continue
+			}
+		}
+		t, err := s.load(oid)
+		if err != nil {
+			return nil, wrapLog(replica, err)
+		}
+		sn.logs[replica] = t
+	}
+	for replica, k := range known {
+		if _, ok := refs[replica]; !ok {
+			sn.logs[replica], back[replica] = k, zeroOID
+		}
+	}
+	for replica, t := range sn.logs {
+		if t.Header.Format > FormatVersion {
+			return nil, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
+		}
+	}
+	if len(back) > 0 {
+		s.restore(ctx, sn, back)
+	}
+	return sn, nil
+}
+
+func wrapLog(replica string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		w := *e
+		w.Msg = "log " + logRef(replica) + ": " + e.Msg
+		return &w
+	}
+	return err
+}
+
+// restore moves refs back to what was last accepted. It is best effort: a
+// reader without the right to write, or one beside a writer, goes on with the
+// accepted state in memory.
+func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) {
+	l, err := s.acquire(ctx, 100*time.Millisecond)
+	if err != nil {
+		return
+	}
+	defer l.release()
+	known := s.repo.readTips() // an uninstall removes this file before the refs
+	for replica, old := range back {
+		k := known[replica]
+		if k == nil {
+			continue
+		}
+		if err := s.moveRef(ctx, replica, k.OID, old, "restored"); err == nil {
+			s.opt.Report("restored " + logRef(replica) + ", which something had removed or set back")
+		}
+	}
+}
+
+// remember writes tips.json for sn. The caller holds the lock.
+func (s *Store) remember(sn *Snapshot) error {
+	data, err := json.Marshal(tipsFile{1, sn.logs})
+	if err != nil {
+		return err
+	}
+	return s.perms().write(s.repo.dir("tips.json"), append(data, '\n'), false)
+}
+
+// WriteCache replaces a cache file; failing to is no error for anybody.
+func (s *Store) WriteCache(name string, data []byte) {
+	s.perms().write(s.repo.CachePath(name), data, false)
+}
