@@ -99,8 +99,8 @@ func (e *Error) Hint(format string, args ...any) *Error {
 	return e
 }
 
-// As sets the contract's name for the error, where a rule has one of its own.
-func (e *Error) As(typ string) *Error {
+// Typed sets the contract's name for the error, where a rule has one of its own.
+func (e *Error) Typed(typ string) *Error {
 	e.Type = typ
 	return e
 }

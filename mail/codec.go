@@ -1,0 +1,301 @@
+package mail
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The limits of what Decode accepts, so that a hostile log cannot exhaust a
+// reader.
+const (
+	MaxEvent = 1 << 20
+	MaxBody  = 8 << 20
+)
+
+const (
+	frontOpen  = "---\n"
+	frontClose = "---\n\n"
+)
+
+// Encode returns the one encoding of a record. An event is a JSON object with
+// one key per line in fixed order; a message is that object between two lines
+// of three dashes, an empty line, and the body.
+func Encode(r Record) ([]byte, error) {
+	switch r := r.(type) {
+	case *Unknown:
+		return r.Raw, nil
+	case *Message:
+		if !utf8.ValidString(r.Body) || len(r.Body) > MaxBody {
+			return nil, fmt.Errorf("the body is not valid UTF-8 or longer than %d bytes", MaxBody)
+		}
+		head, err := encodeObject(r)
+		if err != nil {
+			return nil, err
+		}
+		return slices.Concat([]byte(frontOpen), head, []byte(frontClose), []byte(r.Body)), nil
+	}
+	return encodeObject(r)
+}
+
+// encodeObject writes the head of a message or a whole event. Keys that this
+// version does not know follow the others, sorted.
+func encodeObject(r Record) ([]byte, error) {
+	if err := r.Head().checkHeader(); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	var compact bytes.Buffer
+	enc := json.NewEncoder(&compact)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
+		return nil, err
+	}
+	fields, err := topLevel(compact.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.WriteString("{\n")
+	line := func(key string, value []byte) {
+		if b.Len() > 2 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, "%q: %s", key, value)
+	}
+	_, isMessage := r.(*Message)
+	for _, f := range fields {
+		if f.key == "by" && isMessage {
+			f.key = "from" // what mail calls it
+		}
+		line(f.key, f.value)
+		if f.key == "hlc" && !isMessage {
+			line("kind", []byte(`"`+r.kind()+`"`))
+		}
+	}
+	extra := r.Head().extra
+	for _, k := range slices.Sorted(maps.Keys(extra)) {
+		key, err := marshal(k)
+		if err != nil {
+			return nil, err
+		}
+		b.WriteString(",\n")
+		b.Write(key)
+		b.WriteString(": ")
+		b.Write(extra[k])
+	}
+	b.WriteString("\n}\n")
+	return b.Bytes(), nil
+}
+
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+type field struct {
+	key   string
+	value json.RawMessage
+}
+
+// topLevel splits a JSON object into its keys and raw values, in order.
+func topLevel(data []byte) ([]field, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, fmt.Errorf("a JSON object is expected")
+	}
+	var fields []field
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, err
+		}
+		fields = append(fields, field{t.(string), raw})
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("something follows the JSON object")
+	}
+	return fields, nil
+}
+
+// Decode reads the record stored at path in a log. Only the one encoding is
+// accepted: what does not come out of Encode byte for byte again is an error of
+// code corrupt that names the path.
+func Decode(path string, data []byte) (Record, error) {
+	r, err := decode(path, data)
+	if err != nil {
+		return nil, Errorf(Corrupt, "the stored file %q does not decode: %w", path, err).
+			With("path", path).Hint("git agentmail verify")
+	}
+	return r, nil
+}
+
+func decode(path string, data []byte) (Record, error) {
+	object, body := data, ""
+	isMessage := strings.HasPrefix(path, "mail/")
+	if isMessage {
+		rest, ok := bytes.CutPrefix(data, []byte(frontOpen))
+		i := bytes.Index(rest, []byte("\n}\n"+frontClose))
+		if !ok || i < 0 {
+			return nil, fmt.Errorf("it does not begin with a JSON head between lines of three dashes")
+		}
+		object, body = rest[:i+3], string(rest[i+3+len(frontClose):])
+	} else if len(data) > MaxEvent {
+		return nil, fmt.Errorf("it is longer than %d bytes", MaxEvent)
+	}
+	if len(object) > MaxEvent || len(body) > MaxBody {
+		return nil, fmt.Errorf("it is too long")
+	}
+	fields, err := topLevel(object)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRecord(path, isMessage, fields, data)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := r.(*Unknown); ok {
+		return u, nil
+	}
+	known := jsonKeys(reflect.TypeOf(r).Elem())
+	var doc bytes.Buffer // the object with its own names for the keys, unknown ones left out
+	doc.WriteByte('{')
+	for _, f := range fields {
+		if isMessage && f.key == "from" {
+			f.key = "by"
+		} else if isMessage && f.key == "by" {
+			return nil, fmt.Errorf(`the key "by" is not a message's`)
+		}
+		if f.key == "kind" && !isMessage {
+			continue
+		}
+		if !known[f.key] {
+			h := r.Head()
+			if h.extra == nil {
+				h.extra = map[string]json.RawMessage{}
+			}
+			h.extra[f.key] = f.value
+			continue
+		}
+		if doc.Len() > 1 {
+			doc.WriteByte(',')
+		}
+		fmt.Fprintf(&doc, "%q:%s", f.key, f.value)
+	}
+	doc.WriteByte('}')
+	if err := json.Unmarshal(doc.Bytes(), r); err != nil {
+		return nil, err
+	}
+	if m, ok := r.(*Message); ok {
+		m.Body = body
+	}
+	again, err := Encode(r)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, data) {
+		return nil, fmt.Errorf("it is not in the one valid encoding")
+	}
+	if r.Path() != path {
+		return nil, fmt.Errorf("by its contents it belongs at %q", r.Path())
+	}
+	return r, nil
+}
+
+// newRecord makes an empty record of the kind that fields say, or an Unknown.
+func newRecord(path string, isMessage bool, fields []field, data []byte) (Record, error) {
+	var v int
+	var kind string
+	head := map[string]json.RawMessage{}
+	for _, f := range fields {
+		switch f.key {
+		case "v":
+			if err := json.Unmarshal(f.value, &v); err != nil {
+				return nil, err
+			}
+		case "kind":
+			if !isMessage {
+				if err := json.Unmarshal(f.value, &kind); err != nil {
+					return nil, err
+				}
+			}
+		case "id", "seq", "hlc", "at", "by":
+			head[f.key] = f.value
+		}
+	}
+	if v < 1 {
+		return nil, fmt.Errorf("v is %d", v)
+	}
+	if v == Version && isMessage {
+		return &Message{}, nil
+	}
+	if v == Version {
+		for _, r := range []Record{&AgentChange{}, &Receipt{}, &LeaseEvent{}, &Contact{}, &CommitSeen{}, &Bypass{}} {
+			if r.kind() == kind {
+				return r, nil
+			}
+		}
+	}
+	// Whatever of the header is still understood helps to say what it is.
+	u := &Unknown{Kind: kind, Raw: bytes.Clone(data), path: path}
+	if doc, err := json.Marshal(head); err == nil {
+		json.Unmarshal(doc, &u.Header)
+	}
+	u.V = v
+	return u, nil
+}
+
+var keysOf = map[reflect.Type]map[string]bool{}
+
+func init() {
+	for _, r := range []any{Message{}, AgentChange{}, Receipt{}, LeaseEvent{}, Contact{}, CommitSeen{}, Bypass{}} {
+		t := reflect.TypeOf(r)
+		m := map[string]bool{}
+		addKeys(t, m)
+		keysOf[t] = m
+	}
+}
+
+// jsonKeys returns the keys that records of type t have of their own.
+func jsonKeys(t reflect.Type) map[string]bool { return keysOf[t] }
+
+func addKeys(t reflect.Type, m map[string]bool) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			addKeys(f.Type, m)
+		case tag != "" && tag != "-":
+			m[tag] = true
+		}
+	}
+}
+
+// Less reports whether a stands before b in the order of the log: by stamp,
+// then id.
+func Less(a, b Record) bool {
+	ha, hb := a.Head(), b.Head()
+	if c := ha.HLC.Compare(hb.HLC); c != 0 {
+		return c < 0
+	}
+	return ha.ID < hb.ID
+}

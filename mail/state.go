@@ -1,0 +1,189 @@
+package mail
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Delivery is what one agent has done with one message. Times are 0 until then.
+type Delivery struct {
+	Read Time
+	Ack  Time
+}
+
+// State is the fold of any set of records: what they mean together.
+type State struct {
+	*Directory
+	Leases   Leases
+	Receipts map[string]*Delivery // by message id + " " + agent id
+	Active   map[string]Time      // newest record by each agent, own and foreign clocks alike
+	Commits  map[string][]*CommitSeen
+	Bypasses []*Bypass
+	Unknown  []*Unknown
+
+	messages map[string][]letter // copies of one id; more than one only by damage or malice
+	seen     map[string]bool     // ids of events already applied that are kept as lists
+}
+
+type letter struct {
+	replica string
+	msg     *Message
+}
+
+// NewState returns the fold of no records.
+func NewState() *State {
+	return &State{
+		Directory: NewDirectory(),
+		Leases:    Leases{},
+		Receipts:  map[string]*Delivery{},
+		Active:    map[string]Time{},
+		Commits:   map[string][]*CommitSeen{},
+		messages:  map[string][]letter{},
+		seen:      map[string]bool{},
+	}
+}
+
+// Apply adds a record found in the log of replica. It is commutative,
+// associative and idempotent over (replica, record).
+func (s *State) Apply(replica string, r Record) {
+	h := r.Head()
+	if h.By != "" {
+		s.Active[h.By] = max(s.Active[h.By], h.At)
+	}
+	switch r := r.(type) {
+	case *AgentChange, *Contact:
+		s.Directory.Apply(replica, r)
+	case *LeaseEvent:
+		s.Leases.Apply(replica, r)
+	case *Message:
+		copies := s.messages[r.ID]
+		if !slices.ContainsFunc(copies, func(l letter) bool { return l.replica == replica && sameMessage(l.msg, r) }) {
+			s.messages[r.ID] = append(copies, letter{replica, r})
+		}
+	case *Receipt:
+		for _, id := range r.Read {
+			s.delivery(id, r.By).read(r.At)
+		}
+		for _, id := range r.Ack {
+			d := s.delivery(id, r.By)
+			d.read(r.At) // ack implies read
+			if d.Ack == 0 || r.At < d.Ack {
+				d.Ack = r.At
+			}
+		}
+	case *CommitSeen:
+		if s.once(replica, r) {
+			s.Commits[r.OID] = append(s.Commits[r.OID], r)
+			slices.SortFunc(s.Commits[r.OID], func(a, b *CommitSeen) int { return order(a, b) })
+		}
+	case *Bypass:
+		if s.once(replica, r) {
+			s.Bypasses = insert(s.Bypasses, r)
+		}
+	case *Unknown:
+		if s.once(replica, r) {
+			s.Unknown = insert(s.Unknown, r)
+		}
+	}
+}
+
+func order(a, b Record) int {
+	ha, hb := a.Head(), b.Head()
+	return cmp.Or(ha.HLC.Compare(hb.HLC), strings.Compare(ha.ID, hb.ID))
+}
+
+func insert[R Record](list []R, r R) []R {
+	i, _ := slices.BinarySearchFunc(list, r, func(a, b R) int { return order(a, b) })
+	return slices.Insert(list, i, r)
+}
+
+// once reports whether this record is seen for the first time.
+func (s *State) once(replica string, r Record) bool {
+	key := replica + " " + r.Path()
+	if s.seen[key] {
+		return false
+	}
+	s.seen[key] = true
+	return true
+}
+
+func (s *State) delivery(message, agent string) *Delivery {
+	key := message + " " + agent
+	d := s.Receipts[key]
+	if d == nil {
+		d = &Delivery{}
+		s.Receipts[key] = d
+	}
+	return d
+}
+
+func (d *Delivery) read(at Time) {
+	if d.Read == 0 || at < d.Read {
+		d.Read = at
+	}
+}
+
+// Delivery returns what agent has done with message.
+func (s *State) Delivery(message, agent string) Delivery {
+	if d := s.Receipts[message+" "+agent]; d != nil {
+		return *d
+	}
+	return Delivery{}
+}
+
+// Message returns the message with this id, or nil. Of several copies that
+// differ, the one in the log of the sender's home counts, else a fixed one.
+func (s *State) Message(id string) *Message {
+	copies := s.messages[id]
+	if len(copies) == 0 {
+		return nil
+	}
+	best := copies[0]
+	for _, l := range copies[1:] {
+		if s.prefer(l, best) {
+			best = l
+		}
+	}
+	return best.msg
+}
+
+func (s *State) prefer(a, b letter) bool {
+	home := func(l letter) bool {
+		from := s.Agents[l.msg.By]
+		return from != nil && from.Home.Value == l.replica
+	}
+	if x, y := home(a), home(b); x != y {
+		return x
+	}
+	if c := strings.Compare(a.replica, b.replica); c != 0 {
+		return c < 0
+	}
+	return strings.Compare(encoding(a.msg), encoding(b.msg)) < 0
+}
+
+func sameMessage(a, b *Message) bool { return a == b || encoding(a) == encoding(b) }
+
+func encoding(m *Message) string {
+	data, _ := Encode(m)
+	return string(data)
+}
+
+// Messages returns all messages, the newest first: by stamp, then id.
+func (s *State) Messages() []*Message {
+	list := make([]*Message, 0, len(s.messages))
+	for id := range s.messages {
+		list = append(list, s.Message(id))
+	}
+	slices.SortFunc(list, func(a, b *Message) int { return order(b, a) })
+	return list
+}
+
+// MessageIDs yields the ids of all messages, in no order.
+func (s *State) MessageIDs(yield func(string) bool) {
+	for id := range s.messages {
+		if !yield(id) {
+			return
+		}
+	}
+}
