@@ -85,8 +85,12 @@ func (r *Repo) own(ctx context.Context, stdin []byte, args ...string) ([]byte, e
 // ask runs a git command that reads the user's side (index, work tree, HEAD)
 // with the environment as given, so that a hook's temporary index is seen.
 func (r *Repo) ask(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	return r.askIn(ctx, r.Dir, stdin, args...)
+}
+
+func (r *Repo) askIn(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte, error) {
 	env := append(r.given[:len(r.given):len(r.given)], "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1")
-	return run(ctx, r.Dir, env, stdin, args...)
+	return run(ctx, dir, env, stdin, args...)
 }
 
 // run runs git and returns its standard output. A non-zero status is a

@@ -44,8 +44,9 @@ type Options struct {
 	LockWait time.Duration
 	// Ephemeral marks a clone that will be thrown away (CI).
 	Ephemeral bool
-	// AfterCommit runs under the lock with what was just written.
-	AfterCommit func(*Snapshot)
+	// AfterCommit runs under the lock after each commit, which added created to
+	// before and made after.
+	AfterCommit func(before, after *Snapshot, created []File)
 	// Report receives notes about something that was put right.
 	Report func(string)
 }
@@ -80,7 +81,7 @@ func Open(repo *Repo, opt Options) *Store {
 		opt.Report = func(string) {}
 	}
 	if opt.AfterCommit == nil {
-		opt.AfterCommit = func(*Snapshot) {}
+		opt.AfterCommit = func(_, _ *Snapshot, _ []File) {}
 	}
 	s := &Store{repo: repo, opt: opt}
 	s.objects.repo = repo

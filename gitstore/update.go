@@ -226,7 +226,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		if err := s.remember(after); err != nil {
 			s.opt.Report("could not write tips.json: " + err.Error())
 		}
-		s.opt.AfterCommit(after)
+		s.opt.AfterCommit(sn, after, tx.created)
 		if err := s.mergePacks(ctx); err != nil {
 			s.opt.Report("could not merge packs: " + err.Error())
 		}

@@ -1,0 +1,531 @@
+package mailbox
+
+import (
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// TS is a time in results: ISO-8601 in UTC with an offset, null when zero.
+type TS time.Time
+
+const tsLayout = "2006-01-02T15:04:05.000-07:00"
+
+// MarshalJSON implements json.Marshaler.
+func (t TS) MarshalJSON() ([]byte, error) {
+	if time.Time(t).IsZero() {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + time.Time(t).UTC().Format(tsLayout) + `"`), nil
+}
+
+func ts(t mail.Time) TS {
+	if t == 0 {
+		return TS{}
+	}
+	return TS(t.Time())
+}
+
+// Time returns t as a time.Time.
+func (t TS) Time() time.Time { return time.Time(t) }
+
+// Project names the mailbox: one per repository, whatever the worktree.
+type Project struct {
+	ID       string `json:"id"`
+	Slug     string `json:"slug"`
+	HumanKey string `json:"human_key"` // the main work tree, or the git directory of a bare repository
+}
+
+// Agent is an agent's profile as the contract shows it.
+type Agent struct {
+	ID                string `json:"id"`
+	Name              string `json:"name"` // as it is addressed
+	Program           string `json:"program"`
+	Model             string `json:"model"`
+	TaskDescription   string `json:"task_description"`
+	InceptionTS       TS     `json:"inception_ts"`
+	LastActiveTS      TS     `json:"last_active_ts"`
+	ProjectID         string `json:"project_id"`
+	AttachmentsPolicy string `json:"attachments_policy"`
+	ContactPolicy     string `json:"contact_policy"`
+	Local             bool   `json:"local"`                    // registered by this clone, which may act as it
+	Person            string `json:"person,omitempty"`         // the name of the person it stands for
+	RequestedName     string `json:"requested_name,omitempty"` // by registration, when the name asked for was replaced
+}
+
+// AgentRow is one line of the directory.
+type AgentRow struct {
+	Agent
+	Unread       int `json:"unread_count"`
+	Reservations int `json:"reservations"`
+}
+
+// Commit is a commit of the user's as whois shows it.
+type Commit struct {
+	SHA        string `json:"hexsha"`
+	Summary    string `json:"summary"`
+	AuthoredTS TS     `json:"authored_ts"`
+}
+
+// Whois is a profile with what the agent did lately.
+type Whois struct {
+	AgentRow
+	RecentCommits []Commit `json:"recent_commits"` // the mailbox commits attributed to it, newest first
+}
+
+// RegisterRequest creates or refreshes an agent.
+type RegisterRequest struct {
+	Name        string // "" for a generated one
+	Program     string
+	Model       string
+	Task        string
+	Attachments string // auto, inline, file; anything else counts as auto
+	Here        bool   // make it this worktree's own agent
+	Adopt       bool   // take over an agent that another clone registered
+}
+
+// Attachment is a file sent with a message.
+type Attachment struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Path   string `json:"path"` // in the log's tree
+}
+
+// Message is a message as the contract shows it.
+type Message struct {
+	ID          string       `json:"id"`
+	ProjectID   string       `json:"project_id"`
+	SenderID    string       `json:"sender_id"`
+	From        string       `json:"from"`
+	To          []string     `json:"to"`
+	CC          []string     `json:"cc"`
+	BCC         []string     `json:"bcc"` // empty but in the sender's own view
+	ThreadID    *string      `json:"thread_id"`
+	ReplyTo     *string      `json:"reply_to"`
+	Subject     string       `json:"subject"`
+	Importance  string       `json:"importance"`
+	AckRequired bool         `json:"ack_required"`
+	Topic       *string      `json:"topic"`
+	CreatedTS   TS           `json:"created_ts"`
+	Attachments []Attachment `json:"attachments"`
+	BodyMD      string       `json:"body_md"`
+}
+
+// InboxRow is a message in somebody's inbox. BodyMD is nil unless asked for.
+type InboxRow struct {
+	ID          string       `json:"id"`
+	ProjectID   string       `json:"project_id"`
+	SenderID    string       `json:"sender_id"`
+	From        string       `json:"from"`
+	Kind        string       `json:"kind"` // to, cc, bcc
+	ThreadID    *string      `json:"thread_id"`
+	Topic       *string      `json:"topic"`
+	Subject     string       `json:"subject"`
+	Importance  string       `json:"importance"`
+	AckRequired bool         `json:"ack_required"`
+	CreatedTS   TS           `json:"created_ts"`
+	ReadTS      TS           `json:"read_ts"`
+	AckTS       TS           `json:"ack_ts"`
+	Attachments []Attachment `json:"attachments"`
+	BodyMD      *string      `json:"body_md,omitempty"`
+}
+
+// InboxQuery says which messages of an inbox to list.
+type InboxQuery struct {
+	Unread      bool
+	Urgent      bool // importance high or urgent
+	AckRequired bool // asked for and not yet given
+	Since       time.Time
+	Topic       string // compared without case
+	Bodies      bool
+	Page
+}
+
+// Page bounds a list, newest first. N of 0 means the default of 20; Before is
+// the id of the message or event to go on after.
+type Page struct {
+	N      int
+	Before string
+}
+
+// The bounds of a list.
+const (
+	DefaultLimit = 20
+	MaxLimit     = 1000
+)
+
+// Draft is a message to be sent. Names are addresses.
+type Draft struct {
+	To, CC, BCC    []string
+	Subject        string
+	Body           string
+	Thread         string
+	Importance     string // "" means normal
+	AckRequired    bool
+	Topic          string
+	Broadcast      bool // to every agent active within 30 days; To must be empty
+	Attach         []AttachFile
+	IdempotencyKey string
+	ReplyTo        string // set by Reply
+}
+
+// AttachFile is a file to be sent along.
+type AttachFile struct {
+	Name string
+	Data []byte
+}
+
+// ReplyDraft answers a message. Empty lists take the original's sender.
+type ReplyDraft struct {
+	To, CC, BCC    []string
+	Body           string
+	SubjectPrefix  string // "" means "Re:"; added once
+	IdempotencyKey string
+}
+
+// Delivery is a message in the mailbox of one project.
+type Delivery struct {
+	Project string  `json:"project"`
+	Payload Message `json:"payload"`
+}
+
+// SendResult is the answer to Send.
+type SendResult struct {
+	Deliveries     []Delivery   `json:"deliveries"`
+	Count          int          `json:"count"`
+	VerifiedSender bool         `json:"verified_sender"`
+	Attachments    []Attachment `json:"attachments,omitempty"`
+	Warnings       []string     `json:"warnings,omitempty"`
+}
+
+// ReplyResult is the answer to Reply: the message sent, and the same as Send.
+type ReplyResult struct {
+	Message
+	SendResult
+}
+
+// ReadResult is the answer to Read for one message.
+type ReadResult struct {
+	MessageID string `json:"message_id"`
+	Read      bool   `json:"read"`
+	ReadAt    TS     `json:"read_at"`
+}
+
+// AckResult is the answer to Ack for one message.
+type AckResult struct {
+	MessageID      string `json:"message_id"`
+	Acknowledged   bool   `json:"acknowledged"`
+	AcknowledgedAt TS     `json:"acknowledged_at"`
+	ReadAt         TS     `json:"read_at"`
+}
+
+// ThreadView is a thread, oldest message first.
+type ThreadView struct {
+	Project  string    `json:"project"`
+	ThreadID string    `json:"thread_id"`
+	Messages []Message `json:"messages"`
+}
+
+// ReserveRequest asks for reservations of patterns.
+type ReserveRequest struct {
+	Patterns []string
+	TTL      time.Duration // 0 means an hour
+	Shared   bool
+	Reason   string
+	Partial  bool // grant what is free, as MCP does; else all or none
+}
+
+// Granted is a reservation as the contract shows it.
+type Granted struct {
+	ID          string `json:"id"`
+	PathPattern string `json:"path_pattern"`
+	Exclusive   bool   `json:"exclusive"`
+	Reason      string `json:"reason"`
+	ExpiresTS   TS     `json:"expires_ts"`
+	Kind        string `json:"kind"`
+	Files       int    `json:"files"` // tracked files covered
+	Renewed     bool   `json:"renewed,omitempty"`
+}
+
+// Holder is somebody whose reservation is in the way.
+type Holder struct {
+	Agent       string `json:"agent"`
+	PathPattern string `json:"path_pattern"`
+	Exclusive   bool   `json:"exclusive"`
+	ExpiresTS   TS     `json:"expires_ts"`
+	Witness     string `json:"witness"` // a path that both patterns cover
+	ID          string `json:"id"`
+	Reason      string `json:"reason"`
+}
+
+// PathConflict is one pattern that could not be had.
+type PathConflict struct {
+	Path    string   `json:"path"`
+	Holders []Holder `json:"holders"`
+}
+
+// ReserveResult is the answer to Reserve.
+type ReserveResult struct {
+	Granted   []Granted      `json:"granted"`
+	Conflicts []PathConflict `json:"conflicts"`
+	Warnings  []string       `json:"warnings,omitempty"`
+}
+
+// LeaseFilter picks the caller's own live reservations: patterns and ids must
+// both hold where both are given; with neither it is all of them.
+type LeaseFilter struct {
+	Patterns []string
+	IDs      []string
+	Either   []string // the command line's: each is a pattern in canonical form first, then an id
+}
+
+// Renewed is one renewed reservation.
+type Renewed struct {
+	ID           string `json:"id"`
+	PathPattern  string `json:"path_pattern"`
+	OldExpiresTS TS     `json:"old_expires_ts"`
+	NewExpiresTS TS     `json:"new_expires_ts"`
+}
+
+// RenewResult is the answer to Renew.
+type RenewResult struct {
+	Renewed      int       `json:"renewed"`
+	Reservations []Renewed `json:"file_reservations"`
+}
+
+// ReleaseResult is the answer to Release.
+type ReleaseResult struct {
+	Released   int      `json:"released"`
+	ReleasedAt TS       `json:"released_at"`
+	Patterns   []string `json:"patterns"` // what was released
+}
+
+// Reservation is a reservation in lists, with what is known of its holder's
+// activity where that was asked for.
+type Reservation struct {
+	ID             string   `json:"id"`
+	Agent          string   `json:"agent"`
+	PathPattern    string   `json:"path_pattern"`
+	Exclusive      bool     `json:"exclusive"`
+	Reason         string   `json:"reason"`
+	Kind           string   `json:"kind"`
+	Branch         string   `json:"branch,omitempty"`
+	Worktree       string   `json:"worktree,omitempty"`
+	CreatedTS      TS       `json:"created_ts"`
+	ExpiresTS      TS       `json:"expires_ts"`
+	ReleasedTS     TS       `json:"released_ts"`
+	Ended          string   `json:"ended,omitempty"` // release, force, lost, expired
+	Files          int      `json:"files"`           // tracked files covered; -1 where not counted
+	ClockAhead     bool     `json:"clock_ahead,omitempty"`
+	Stale          bool     `json:"stale"`
+	StaleReasons   []string `json:"stale_reasons"`
+	LastAgent      TS       `json:"last_agent_activity_ts"`
+	LastMail       TS       `json:"last_mail_activity_ts"`
+	LastFilesystem TS       `json:"last_filesystem_activity_ts"`
+	LastGit        TS       `json:"last_git_activity_ts"`
+}
+
+// ReservationQuery says which reservations to list.
+type ReservationQuery struct {
+	Mine     bool
+	Path     string // only those that cover this path
+	All      bool   // ended and expired ones too
+	Activity bool   // find out whether each is stale (reads file times and git's log)
+	Page
+}
+
+// ForceResult is the answer to ForceRelease.
+type ForceResult struct {
+	Released        int               `json:"released"`
+	ReleasedAt      TS                `json:"released_at"`
+	AlreadyReleased bool              `json:"already_released,omitempty"`
+	Reservation     ForcedReservation `json:"reservation"`
+}
+
+// ForcedReservation says what was released and whether its holder was told.
+type ForcedReservation struct {
+	Reservation
+	Notified bool `json:"notified"`
+}
+
+// Blocked is one path that somebody else holds.
+type Blocked struct {
+	Path        string `json:"path"` // Go-quoted if it is not valid UTF-8
+	Holder      string `json:"holder"`
+	PathPattern string `json:"path_pattern"`
+	ExpiresTS   TS     `json:"expires_ts"`
+	Reason      string `json:"reason"`
+	ID          string `json:"id"`
+}
+
+// CheckResult is the guard's answer.
+type CheckResult struct {
+	Blocked []Blocked `json:"blocked"`
+	Mode    string    `json:"mode"` // block, warn, off
+	Checked int       `json:"checked"`
+}
+
+// HookRequest is a call of git's hook.
+type HookRequest struct {
+	Event string   // pre-commit, pre-merge-commit, pre-push, post-commit, post-merge
+	Args  []string // as git gave them
+	Stdin []byte   // pre-push: the refs
+}
+
+// Verdict is what a hook should do. Err is nil if there is nothing to say; it
+// is printed in either case, and git is stopped only if Stop is set.
+type Verdict struct {
+	CheckResult
+	Err   *mail.Error
+	Stop  bool
+	Notes []string // one-line remarks for stderr
+}
+
+// ContactRequest is the answer to RequestContact.
+type ContactRequest struct {
+	From         string     `json:"from"`
+	FromProject  string     `json:"from_project"`
+	To           string     `json:"to"`
+	ToProject    string     `json:"to_project"`
+	Status       string     `json:"status"`
+	ExpiresTS    TS         `json:"expires_ts"`
+	Notification *SentBrief `json:"notification_message,omitempty"`
+}
+
+// SentBrief names a message that an action sent along the way.
+type SentBrief struct {
+	ID      string `json:"id"`
+	Subject string `json:"subject"`
+}
+
+// ContactResponse is the answer to RespondContact.
+type ContactResponse struct {
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Approved  bool   `json:"approved"`
+	ExpiresTS TS     `json:"expires_ts"`
+	Updated   int    `json:"updated"`
+}
+
+// ContactRow is one outgoing link.
+type ContactRow struct {
+	To        string `json:"to"`
+	Status    string `json:"status"`
+	Reason    string `json:"reason"`
+	UpdatedTS TS     `json:"updated_ts"`
+	ExpiresTS TS     `json:"expires_ts"`
+}
+
+// PolicyResult is the answer to SetContactPolicy.
+type PolicyResult struct {
+	Agent  string `json:"agent"`
+	Policy string `json:"policy"`
+}
+
+// Event is one line of the log: something that happened in the mailbox.
+type Event struct {
+	ID      string `json:"id"`
+	TS      TS     `json:"ts"`
+	Agent   string `json:"agent"`
+	Kind    string `json:"kind"`    // message, register, profile, read, ack, reserve, renew, release, force-release, contact, commit, bypass, unknown
+	Summary string `json:"summary"` // one line for people
+	// What it was about, where that applies.
+	Message string   `json:"message,omitempty"` // id
+	Thread  string   `json:"thread,omitempty"`
+	Leases  []string `json:"leases,omitempty"`
+	Paths   []string `json:"paths,omitempty"` // patterns or paths
+	To      []string `json:"to,omitempty"`
+}
+
+// LogQuery says which events to list.
+type LogQuery struct {
+	Agent string
+	Path  string // events about this path: reservations that cover it, commits, messages that name it
+	Page
+}
+
+// WorktreeRow is one work tree of the repository.
+type WorktreeRow struct {
+	Path   string `json:"path"`
+	Branch string `json:"branch"`
+	Agent  string `json:"agent,omitempty"` // the worktree's own agent
+}
+
+// Status is the mailbox on one screen.
+type Status struct {
+	Project      Project       `json:"project"`
+	You          Actor         `json:"you"`
+	Agents       []AgentRow    `json:"agents"`
+	Worktrees    []WorktreeRow `json:"worktrees"`
+	Reservations []Reservation `json:"reservations"`
+	Unacked      []InboxRow    `json:"unacknowledged"` // asked for and not given, to anybody; oldest first
+	Urgent       []InboxRow    `json:"urgent"`         // unread, high or urgent, to anybody
+	Messages     int           `json:"messages"`
+	Guard        GuardState    `json:"guard"`
+	Sync         string        `json:"sync"`
+}
+
+// GuardState says whether git would run the guard from this worktree.
+type GuardState struct {
+	Mode   string      `json:"mode"`
+	Active bool        `json:"active"`
+	Cause  string      `json:"cause,omitempty"` // why not
+	Hooks  []HookState `json:"hooks,omitempty"`
+}
+
+// HookState is the state of one git hook.
+type HookState struct {
+	Event string `json:"event"`
+	State string `json:"state"`
+	File  string `json:"file"`
+	Note  string `json:"note,omitempty"`
+}
+
+// InitRequest sets a repository up.
+type InitRequest struct {
+	DryRun  bool
+	NoHooks bool
+	Binary  string // absolute path of git-agentmail, the hooks' fallback
+}
+
+// Change is one write by init, uninstall, or hooks install.
+type Change struct {
+	Action string `json:"action"` // create, insert, replace, keep, remove, refuse
+	Path   string `json:"path"`
+	Note   string `json:"note,omitempty"`
+}
+
+// SetupResult lists what was or would be written.
+type SetupResult struct {
+	Changes []Change `json:"changes"`
+	DryRun  bool     `json:"dry_run"`
+}
+
+// UninstallRequest removes everything of ours from the repository.
+type UninstallRequest struct {
+	DryRun   bool
+	KeepMail bool
+}
+
+// Finding is one thing that verify or doctor has to say.
+type Finding struct {
+	Level string `json:"level"` // ok, note, problem
+	What  string `json:"what"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// VerifyResult is the answer to Verify.
+type VerifyResult struct {
+	Logs     int       `json:"logs"`
+	Records  int       `json:"records"`
+	Unknown  int       `json:"unknown"` // of a newer version: kept, not understood
+	Problems []Finding `json:"problems"`
+}
+
+// DoctorResult is the answer to Doctor.
+type DoctorResult struct {
+	Findings []Finding `json:"findings"`
+	Fixed    []string  `json:"fixed,omitempty"`
+}
