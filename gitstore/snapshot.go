@@ -237,6 +237,35 @@ func (sn *Snapshot) Read(ctx context.Context, files []File, fn func(File) error)
 	})
 }
 
+// Get returns one file of one log by its path; ok is false if it is not there.
+func (sn *Snapshot) Get(ctx context.Context, replica, path string) (f File, ok bool, err error) {
+	t := sn.logs[replica]
+	if t == nil {
+		return File{}, false, nil
+	}
+	top, rest, nested := strings.Cut(path, "/")
+	oid, ok := t.Tree[top]
+	for ok && nested {
+		var name string
+		name, rest, nested = strings.Cut(rest, "/")
+		list, err := sn.store.tree(oid)
+		if err != nil {
+			return File{}, false, err
+		}
+		ok = false
+		for _, e := range list {
+			if e.name == name && e.dir == nested {
+				oid, ok = e.oid, true
+			}
+		}
+	}
+	if !ok {
+		return File{}, false, nil
+	}
+	data, err := sn.store.objects.one(oid, "blob")
+	return File{Replica: replica, Path: path, OID: oid, Data: data}, err == nil, err
+}
+
 // Walk calls fn with every file below prefix, contents included.
 func (sn *Snapshot) Walk(ctx context.Context, prefix string, fn func(File) error) error {
 	files, err := sn.List(ctx, prefix, nil)

@@ -82,6 +82,7 @@ type Error struct {
 	Hints   []string       `json:"hints,omitempty"` // runnable commands, the best first
 	Retry   bool           `json:"retry"`           // the same call may succeed later
 	Details map[string]any `json:"details,omitempty"`
+	Lines   []string       `json:"-"` // evidence for people, shown indented below the message; Details has it for programs
 	Err     error          `json:"-"` // the cause, for -v; never shown otherwise
 }
 

@@ -203,7 +203,10 @@ type SendResult struct {
 // ReplyResult is the answer to Reply: the message sent, and the same as Send.
 type ReplyResult struct {
 	Message
-	SendResult
+	Deliveries     []Delivery `json:"deliveries"`
+	Count          int        `json:"count"`
+	VerifiedSender bool       `json:"verified_sender"`
+	Warnings       []string   `json:"warnings,omitempty"`
 }
 
 // ReadResult is the answer to Read for one message.

@@ -1,0 +1,205 @@
+package mailbox
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// agentView shows a profile as the contract does. active is the time of its
+// newest record, where that is known.
+func (b *Box) agentView(d *mail.Directory, a *mail.Agent, own string, active mail.Time) Agent {
+	return Agent{
+		ID: a.ID, Name: d.Address(a.ID), Program: a.Program.Value, Model: a.Model.Value,
+		TaskDescription: a.Task.Value, InceptionTS: ts(a.Since), LastActiveTS: ts(max(active, a.Since)),
+		ProjectID: b.Project().ID, AttachmentsPolicy: cmp.Or(a.Attachments.Value, "auto"),
+		ContactPolicy: a.Policy(), Local: a.Home.Value == own, Person: a.Person.Value,
+	}
+}
+
+// Register creates an agent, or refreshes the one of that name. A name that no
+// agent can bear is replaced by a memorable one, which the answer says: go on
+// with the name in the answer.
+func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
+	if p := mail.Placeholder(r.Name); p != "" {
+		return Agent{}, mail.Errorf(mail.Invalid, "%q is a placeholder (%s), not a name", r.Name, p).Typed("CONFIGURATION_ERROR").
+			With("detected_placeholder", p).With("fix_hint", "leave the name out to get a memorable one").
+			Hint("git agentmail register --program NAME --model NAME")
+	}
+	if strings.TrimSpace(r.Program) == "" {
+		return Agent{}, mail.Errorf(mail.Invalid, "program must not be empty: the coding agent's program, such as claude-code").Typed("EMPTY_PROGRAM").
+			Hint("git agentmail register --program claude-code --model opus")
+	}
+	if strings.TrimSpace(r.Model) == "" {
+		return Agent{}, mail.Errorf(mail.Invalid, "model must not be empty: the language model, such as opus").Typed("EMPTY_MODEL").
+			Hint("git agentmail register --program claude-code --model opus")
+	}
+	switch r.Attachments {
+	case "auto", "inline", "file":
+	default:
+		r.Attachments = "auto"
+	}
+	if r.Adopt && r.Name == "" {
+		return Agent{}, mail.Errorf(mail.Invalid, "nobody named to adopt").Hint("git agentmail agents")
+	}
+	var out Agent
+	_, err := b.store.Update(ctx, b.asTransaction(ctx, func(w *writer) (string, string, error) {
+		d, err := w.directory()
+		if err != nil {
+			return "", "", err
+		}
+		own := w.tx.Replica()
+		a, name, err := b.findToRegister(d, own, r)
+		if err != nil {
+			return "", "", err
+		}
+		verb := "refresh"
+		c := &mail.AgentChange{Program: &r.Program, Model: &r.Model}
+		switch {
+		case a == nil: // new
+			if name == "" {
+				name = mail.NewName(b.opt.Rand, func(n string) bool { return d.Lookup(n) != nil })
+			}
+			c.Agent = w.newAgentID(d)
+			c.Header = w.head(c.Agent)
+			c.Name, c.Home, verb = &name, &own, "register"
+			c.Task, c.Attachments = &r.Task, &r.Attachments
+		default:
+			c.Agent = a.ID
+			c.Header = w.head(a.ID, a.Program.Mark, a.Model.Mark, a.Task.Mark, a.Attachments.Mark, a.Home.Mark)
+			if a.Home.Value != own {
+				c.Home, verb = &own, "adopt"
+			}
+			if r.Task != "" {
+				c.Task = &r.Task
+			}
+			if r.Attachments != a.Attachments.Value && r.Attachments != "auto" {
+				c.Attachments = &r.Attachments
+			}
+		}
+		if err := w.add(c); err != nil {
+			return "", "", err
+		}
+		a = w.dir.Agents[c.Agent]
+		out = b.agentView(w.dir, a, own, c.At)
+		if r.Name != "" && !strings.EqualFold(r.Name, a.Name.Value) && !r.Adopt {
+			out.RequestedName = r.Name
+		}
+		return "agent: " + verb + " " + a.Name.Value + " (" + r.Program + ", " + r.Model + ")", a.Name.Value, nil
+	}))
+	if err != nil {
+		return Agent{}, asMail(err)
+	}
+	if r.Here {
+		if err := b.setWorktreeAgent(&mail.Agent{ID: out.ID, Name: mail.Field{Value: out.Name}}); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// findToRegister returns the agent to refresh, or nil and the name for a new
+// one ("" for a generated name).
+func (b *Box) findToRegister(d *mail.Directory, own string, r RegisterRequest) (*mail.Agent, string, error) {
+	if r.Adopt {
+		a := d.Lookup(r.Name)
+		if a == nil {
+			return nil, "", unknownAgent(d, r.Name)
+		}
+		if a.IsPerson() {
+			return nil, "", mail.Errorf(mail.Denied, "%q stands for a person and cannot be adopted", r.Name)
+		}
+		return a, "", nil
+	}
+	name := mail.CleanName(r.Name)
+	if a := d.Local(r.Name, own); a != nil && !a.IsPerson() {
+		return a, "", nil
+	}
+	if !mail.ValidName(name) {
+		return nil, "", nil
+	}
+	if a := d.Local(name, own); a != nil && !a.IsPerson() {
+		return a, "", nil
+	}
+	if a := d.Lookup(name); a != nil {
+		return nil, "", mail.Errorf(mail.Exists, "another clone has registered an agent %q", d.Address(a.ID)).
+			Hint("git agentmail register --program NAME --model NAME  # a name of your own").
+			Hint("git agentmail register --adopt %s --program NAME --model NAME  # take it over", d.Address(a.ID))
+	}
+	return nil, name, nil
+}
+
+// Agents lists everybody in order of registration, with unread mail and live
+// reservations.
+func (b *Box) Agents(ctx context.Context) ([]AgentRow, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := b.fold(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	return b.agentRows(st, sn.Own()), nil
+}
+
+func (b *Box) agentRows(st *mail.State, own string) []AgentRow {
+	unread, held := map[string]int{}, map[string]int{}
+	for _, m := range st.Messages() {
+		for _, id := range unique(m.Recipients()) {
+			if st.Delivery(m.ID, id).Read == 0 {
+				unread[id]++
+			}
+		}
+	}
+	for _, l := range st.Leases {
+		if l.Live(b.now(), own) {
+			held[l.Holder]++
+		}
+	}
+	rows := []AgentRow{}
+	for _, a := range st.List() {
+		rows = append(rows, AgentRow{b.agentView(st.Directory, a, own, st.Active[a.ID]), unread[a.ID], held[a.ID]})
+	}
+	return rows
+}
+
+func unique(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+// Whois returns one profile with the newest commits of the mailbox that are
+// attributed to the agent.
+func (b *Box) Whois(ctx context.Context, name string, commits int) (Whois, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return Whois{}, err
+	}
+	st, err := b.fold(ctx, sn)
+	if err != nil {
+		return Whois{}, err
+	}
+	a := st.Lookup(name)
+	if a == nil {
+		return Whois{}, unknownAgent(st.Directory, name)
+	}
+	out := Whois{RecentCommits: []Commit{}}
+	for _, row := range b.agentRows(st, sn.Own()) {
+		if row.ID == a.ID {
+			out.AgentRow = row
+		}
+	}
+	if commits > 0 {
+		log, err := b.repo.LogBy(ctx, trailerAgent, a.Name.Value, commits)
+		if err != nil {
+			return Whois{}, asMail(err)
+		}
+		for _, e := range log {
+			out.RecentCommits = append(out.RecentCommits, Commit{e.OID, e.Subject, TS(e.Time)})
+		}
+	}
+	return out, nil
+}

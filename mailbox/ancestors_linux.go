@@ -1,0 +1,69 @@
+package mailbox
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Ancestors returns this process and its ancestors, nearest first, without
+// process 1.
+func Ancestors() []Process {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	ns, _ := os.Readlink("/proc/self/ns/pid")
+	var list []Process
+	for pid := os.Getpid(); pid > 1 && len(list) < 64; {
+		p, parent, ok := process(pid)
+		if !ok {
+			break
+		}
+		p.Boot, p.Namespace = strings.TrimSpace(string(boot)), ns
+		list = append(list, p)
+		pid = parent
+	}
+	return list
+}
+
+func process(pid int) (p Process, parent int, ok bool) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return p, 0, false
+	}
+	// pid (name) state ppid ...: the name may itself hold blanks and brackets.
+	open, close := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+	if open < 0 || close < open {
+		return p, 0, false
+	}
+	f := strings.Fields(string(stat[close+1:]))
+	if len(f) < 20 {
+		return p, 0, false
+	}
+	parent, _ = strconv.Atoi(f[1])
+	args, _ := os.ReadFile(dir + "/cmdline")
+	name := string(stat[open+1 : close])
+	return Process{PID: pid, Start: f[19], Name: clientName(name, strings.Split(string(args), "\x00"))}, parent, true
+}
+
+// clientName names the program: scripts by what the interpreter runs.
+func clientName(comm string, args []string) string {
+	switch comm {
+	case "node", "bun", "deno", "python", "python3", "MainThread":
+	default:
+		return comm
+	}
+	for _, a := range args[min(1, len(args)):] {
+		if strings.HasPrefix(a, "-") || a == "" {
+			continue
+		}
+		for name, mark := range map[string]string{"claude": "claude-code", "codex": "@openai/codex", "gemini": "gemini-cli", "copilot": "@github/copilot", "opencode": "opencode-ai", "cline": "/cline/"} {
+			if strings.Contains(a, mark) {
+				return name
+			}
+		}
+		base := filepath.Base(a)
+		return strings.TrimSuffix(base, filepath.Ext(base))
+	}
+	return comm
+}

@@ -1,0 +1,179 @@
+// Package mailbox says what an agent can do: one method of [Box] per verb. It is
+// the only place with rules that need both the store and the clock; the doors
+// (command line, MCP, web) parse, call one method, and print.
+//
+// Every error that leaves this package is, or wraps, a *mail.Error.
+package mailbox
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// Options are what a Box takes from outside. The zero value works.
+type Options struct {
+	Dir      string           // where to look for the repository; "" is the working directory
+	Environ  []string         // nil is the process's own
+	Now      func() time.Time // nil is time.Now
+	Rand     func([]byte)     // fills with random bytes; nil is crypto/rand
+	Report   func(string)     // receives one-line notes about something put right or passed over
+	LockWait time.Duration    // how long a write waits for its turn; 0 is ten seconds
+}
+
+// Box is the mailbox of one repository.
+type Box struct {
+	repo  *gitstore.Repo
+	store *gitstore.Store
+	opt   Options
+
+	mu   sync.Mutex
+	live live // what was folded last, by stamp
+}
+
+// Open finds the repository that opt.Dir belongs to. It makes and changes
+// nothing.
+func Open(ctx context.Context, opt Options) (*Box, error) {
+	if opt.Environ == nil {
+		opt.Environ = os.Environ()
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Rand == nil {
+		opt.Rand = func(b []byte) { rand.Read(b) }
+	}
+	if opt.Report == nil {
+		opt.Report = func(string) {}
+	}
+	if opt.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, mail.Errorf(mail.NoRepo, "the working directory is gone: %w", err)
+		}
+		opt.Dir = dir
+	}
+	repo, err := gitstore.Find(ctx, opt.Dir, opt.Environ)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	b := &Box{repo: repo, opt: opt}
+	b.store = gitstore.Open(repo, gitstore.Options{
+		Now: opt.Now, Rand: opt.Rand, LockWait: opt.LockWait, Report: opt.Report,
+		Who:         "git-agentmail",
+		Ephemeral:   b.getenv("CI") == "true",
+		AfterCommit: b.afterCommit,
+	})
+	return b, nil
+}
+
+// Close ends what the Box runs in the background.
+func (b *Box) Close() { b.store.Close() }
+
+func (b *Box) getenv(name string) string {
+	for i := len(b.opt.Environ) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(b.opt.Environ[i], "="); ok && k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+func (b *Box) now() time.Time { return b.opt.Now() }
+
+// asMail gives a store error the code and hint that a person or agent sees.
+func asMail(err error) error {
+	if err == nil {
+		return nil
+	}
+	var me *mail.Error
+	if errors.As(err, &me) {
+		return err
+	}
+	var se *gitstore.Error
+	if !errors.As(err, &se) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return mail.Errorf(mail.Cancelled, "interrupted; nothing was written: %w", err)
+		}
+		return mail.Errorf(mail.Internal, "%w", err)
+	}
+	code := map[gitstore.Kind]mail.Code{
+		gitstore.NotRepository: mail.NoRepo,
+		gitstore.Unsupported:   mail.NoRepo,
+		gitstore.ReadOnly:      mail.Denied,
+		gitstore.Locked:        mail.Busy,
+		gitstore.Damaged:       mail.Corrupt,
+		gitstore.Newer:         mail.Format,
+		gitstore.Duplicate:     mail.Exists,
+	}[se.Kind]
+	if code == "" {
+		code = mail.Internal
+	}
+	out := mail.Errorf(code, "%s", se.Msg)
+	out.Err = err
+	if se.Hint != "" {
+		out.Hint("%s", se.Hint)
+	}
+	switch se.Kind {
+	case gitstore.ReadOnly:
+		// Sandboxes of coding agents mount .git read-only; a server outside can write.
+		out.Hint("git agentmail mcp  # started outside the sandbox: it can write for you")
+		out.Type = "PERMISSION_ERROR"
+	case gitstore.Damaged:
+		out.Hint("git agentmail verify")
+	case gitstore.Newer:
+		out.Hint("go install github.com/git-agentmail/git-agentmail/cmd/git-agentmail@latest")
+	case gitstore.Locked:
+		out.Hint("git agentmail doctor")
+	}
+	return out
+}
+
+// Project returns what names this mailbox.
+func (b *Box) Project() Project {
+	key := b.repo.CommonDir
+	if filepath.Base(key) == ".git" {
+		key = filepath.Dir(key)
+	}
+	sum := sha1.Sum([]byte(b.repo.CommonDir))
+	return Project{ID: fmt.Sprintf("%x", sum[:10]), Slug: slug(key), HumanKey: key}
+}
+
+// slug turns a path into the contract's short name for a project.
+func slug(s string) string {
+	var w strings.Builder
+	for _, r := range strings.ToLower(s) {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			w.WriteRune(r)
+		} else if w.Len() > 0 && !strings.HasSuffix(w.String(), "-") {
+			w.WriteByte('-')
+		}
+	}
+	if s := strings.Trim(w.String(), "-"); s != "" {
+		return s
+	}
+	return "project"
+}
+
+// setting returns a value of the section agentmail in the repository's own
+// configuration.
+func (b *Box) setting(ctx context.Context, name string) (string, error) {
+	v, _, err := b.repo.Local(ctx, "agentmail."+strings.ToLower(name))
+	return strings.ToLower(strings.TrimSpace(v)), asMail(err)
+}
+
+// snapshot pins the present contents.
+func (b *Box) snapshot(ctx context.Context) (*gitstore.Snapshot, error) {
+	sn, err := b.store.Snapshot(ctx)
+	return sn, asMail(err)
+}

@@ -1,0 +1,262 @@
+package mailbox
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// live is what a send, a reservation and the guard need, folded: who there is,
+// and which reservations hold. It is kept in two cache files by the stamp of the
+// directories it was folded from, so that no reader ever trusts an old one, and
+// a sender or a hook reads one small file whatever the size of the mailbox.
+type live struct {
+	dirStamp   string
+	dir        *mail.Directory
+	leaseStamp string
+	leases     mail.Leases
+}
+
+const (
+	agentsCache = "agents.json"
+	leasesCache = "leases.json"
+)
+
+var directoryDirs = []string{"agents", "contacts"}
+
+type agentsFile struct {
+	V         int             `json:"v"`
+	Stamp     string          `json:"stamp"`
+	Directory *mail.Directory `json:"directory"`
+}
+
+type leasesFile struct {
+	V      int         `json:"v"`
+	Stamp  string      `json:"stamp"`
+	Leases mail.Leases `json:"leases"`
+}
+
+func readCache(name string, v any) bool {
+	data, err := os.ReadFile(name)
+	return err == nil && json.Unmarshal(data, v) == nil
+}
+
+func (b *Box) writeCache(name string, v any) {
+	if data, err := json.Marshal(v); err == nil {
+		b.store.WriteCache(name, append(data, '\n'))
+	}
+}
+
+// directory returns the fold of agents and contacts in sn. It is shared: do not
+// change it.
+func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Directory, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stamp := sn.Stamp(directoryDirs...)
+	if b.live.dir != nil && b.live.dirStamp == stamp {
+		return b.live.dir, nil
+	}
+	var f agentsFile
+	if readCache(b.repo.CachePath(agentsCache), &f) && f.V == 1 && f.Stamp == stamp && f.Directory != nil && f.Directory.Agents != nil && f.Directory.Links != nil {
+		b.live.dir, b.live.dirStamp = f.Directory, stamp
+		return f.Directory, nil
+	}
+	d := mail.NewDirectory()
+	for _, dir := range directoryDirs {
+		if err := b.walk(ctx, sn, dir+"/", nil, func(replica string, r mail.Record) { d.Apply(replica, r) }); err != nil {
+			return nil, err
+		}
+	}
+	b.live.dir, b.live.dirStamp = d, stamp
+	if len(d.Agents) > 0 {
+		b.writeCache(agentsCache, agentsFile{1, stamp, d})
+	}
+	return d, nil
+}
+
+// leases returns the fold of the reservations in sn that may be live. It is
+// shared: do not change it. A record that does not decode is an error: the guard
+// must not take it for "free".
+func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stamp := sn.Stamp("leases")
+	if b.live.leases != nil && b.live.leaseStamp == stamp {
+		return b.live.leases, nil
+	}
+	var f leasesFile
+	if readCache(b.repo.CachePath(leasesCache), &f) && f.V == 1 && f.Stamp == stamp && f.Leases != nil {
+		b.live.leases, b.live.leaseStamp = f.Leases, stamp
+		return f.Leases, nil
+	}
+	ls := mail.Leases{}
+	var damaged error
+	err := b.walkStrict(ctx, sn, "leases/", recent("leases", b.now().Add(-mail.MaxTTL-24*time.Hour)), func(replica string, r mail.Record, err error) {
+		if err != nil {
+			damaged = err
+			return
+		}
+		ls.Apply(replica, r)
+	})
+	if err == nil {
+		err = damaged
+	}
+	if err != nil {
+		return nil, err
+	}
+	prune(ls, b.now())
+	b.live.leases, b.live.leaseStamp = ls, stamp
+	if sn.Version() != "" {
+		b.writeCache(leasesCache, leasesFile{1, stamp, ls})
+	}
+	return ls, nil
+}
+
+// prune drops what cannot hold any more, an hour after its end so that a small
+// step of the clock changes nothing.
+func prune(ls mail.Leases, now time.Time) {
+	for id, l := range ls {
+		end, ahead := l.Expires(now)
+		if !ahead && (l.Ended != "" || now.Sub(end) > time.Hour) {
+			delete(ls, id)
+		}
+	}
+}
+
+// recent returns a filter for the hour directories below dir that are not older
+// than since.
+func recent(dir string, since time.Time) func(string) bool {
+	low := mail.Bucket(dir, since)
+	return func(path string) bool {
+		// A parent directory is wanted if its last child may be.
+		return path >= low[:min(len(low), len(path))]
+	}
+}
+
+// walk calls fn with every record below prefix. One that does not decode is
+// reported and passed over, so that one damaged file does not hide the rest.
+func (b *Box) walk(ctx context.Context, sn *gitstore.Snapshot, prefix string, want func(string) bool, fn func(string, mail.Record)) error {
+	bad := 0
+	err := b.walkStrict(ctx, sn, prefix, want, func(replica string, r mail.Record, err error) {
+		if err == nil {
+			fn(replica, r)
+		} else if bad++; bad == 1 {
+			b.opt.Report(err.Error() + "; it was passed over, see git agentmail verify")
+		}
+	})
+	if bad > 1 {
+		b.opt.Report(plural(bad-1, "further stored file") + " passed over")
+	}
+	return err
+}
+
+func (b *Box) walkStrict(ctx context.Context, sn *gitstore.Snapshot, prefix string, want func(string) bool, fn func(string, mail.Record, error)) error {
+	files, err := sn.List(ctx, prefix, want)
+	if err != nil {
+		return asMail(err)
+	}
+	return b.read(ctx, sn, files, fn)
+}
+
+// read decodes files, passing over what is no record.
+func (b *Box) read(ctx context.Context, sn *gitstore.Snapshot, files []gitstore.File, fn func(string, mail.Record, error)) error {
+	kept := files[:0:0]
+	for _, f := range files {
+		if isRecord(f.Path) {
+			kept = append(kept, f)
+		}
+	}
+	return asMail(sn.Read(ctx, kept, func(f gitstore.File) error {
+		r, err := mail.Decode(f.Path, f.Data)
+		fn(f.Replica, r, err)
+		return nil
+	}))
+}
+
+// isRecord reports whether a file of a log is a record; the others are the log's
+// header, attachments, and idempotency keys.
+func isRecord(path string) bool {
+	top, _, _ := strings.Cut(path, "/")
+	switch top {
+	case "agents", "contacts", "mail", "receipts", "leases", "events":
+		return true
+	}
+	return false
+}
+
+// fold returns the meaning of everything in sn. It reads the whole mailbox; the
+// verbs that must be quick at any size do not use it.
+func (b *Box) fold(ctx context.Context, sn *gitstore.Snapshot) (*mail.State, error) {
+	st := mail.NewState()
+	return st, b.walk(ctx, sn, "", func(dir string) bool {
+		return !strings.HasPrefix(dir, "attachments/") && !strings.HasPrefix(dir, "keys/")
+	}, st.Apply)
+}
+
+// afterCommit carries the cached folds over to what was just written. It runs
+// under the store's lock.
+func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.File) {
+	var leases, agents bool
+	for _, f := range created {
+		leases = leases || strings.HasPrefix(f.Path, "leases/")
+		agents = agents || strings.HasPrefix(f.Path, "agents/") || strings.HasPrefix(f.Path, "contacts/")
+	}
+	ctx := context.Background()
+	if leases || after.Own() != before.Own() {
+		if old, err := b.leases(ctx, before); err == nil {
+			ls := cloneLeases(old)
+			applyCreated(created, ls.Apply)
+			prune(ls, b.now())
+			b.mu.Lock()
+			b.live.leases, b.live.leaseStamp = ls, after.Stamp("leases")
+			b.mu.Unlock()
+			b.writeCache(leasesCache, leasesFile{1, after.Stamp("leases"), ls})
+		}
+	}
+	if agents || after.Own() != before.Own() {
+		if old, err := b.directory(ctx, before); err == nil {
+			d := cloneDirectory(old)
+			applyCreated(created, d.Apply)
+			b.mu.Lock()
+			b.live.dir, b.live.dirStamp = d, after.Stamp(directoryDirs...)
+			b.mu.Unlock()
+			b.writeCache(agentsCache, agentsFile{1, after.Stamp(directoryDirs...), d})
+		}
+	}
+}
+
+func applyCreated(created []gitstore.File, apply func(string, mail.Record)) {
+	for _, f := range created {
+		if isRecord(f.Path) {
+			if r, err := mail.Decode(f.Path, f.Data); err == nil {
+				apply(f.Replica, r)
+			}
+		}
+	}
+}
+
+func cloneLeases(ls mail.Leases) mail.Leases {
+	out := make(mail.Leases, len(ls))
+	for id, l := range ls {
+		c := *l
+		c.Renewals = append([]mail.Renewal(nil), l.Renewals...)
+		out[id] = &c
+	}
+	return out
+}
+
+func cloneDirectory(d *mail.Directory) *mail.Directory {
+	out := mail.NewDirectory()
+	for id, a := range d.Agents {
+		c := *a
+		out.Agents[id] = &c
+	}
+	maps.Copy(out.Links, d.Links) // links are replaced, never changed
+	return out
+}

@@ -1,0 +1,446 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// reader returns the directory and the id of who reads. A person who has never
+// written has the empty id, which owns nothing.
+func (b *Box) reader(ctx context.Context, who Actor) (*mail.Directory, string, error) {
+	if who.err != nil {
+		return nil, "", who.err
+	}
+	if who.Kind == IsUnidentified {
+		return nil, "", who.mayWrite()
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	d, err := b.directory(ctx, sn)
+	return d, who.ID, err
+}
+
+// state folds everything for a verb that reads as who.
+func (b *Box) state(ctx context.Context, who Actor) (*gitstore.Snapshot, *mail.State, error) {
+	if who.err != nil {
+		return nil, nil, who.err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := b.fold(ctx, sn)
+	return sn, st, err
+}
+
+func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Message {
+	v := Message{
+		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By),
+		To: addresses(d, m.To), CC: addresses(d, m.CC), BCC: []string{},
+		ThreadID: optional(m.Thread), ReplyTo: optional(m.ReplyTo), Subject: m.Subject, Importance: m.Importance,
+		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: m.Body,
+	}
+	if viewer == m.By {
+		v.BCC = addresses(d, m.BCC)
+	}
+	return v
+}
+
+func addresses(d *mail.Directory, ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = d.Address(id)
+	}
+	return out
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func attachments(m *mail.Message) []Attachment {
+	out := []Attachment{}
+	for _, a := range m.Attachments {
+		out = append(out, Attachment{a.Name, a.Type, a.Size, a.SHA256, a.Path})
+	}
+	return out
+}
+
+func (b *Box) inboxRow(st *mail.State, m *mail.Message, agent string, bodies bool) InboxRow {
+	d := st.Delivery(m.ID, agent)
+	row := InboxRow{
+		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: st.Address(m.By), Kind: m.RecipientKind(agent),
+		ThreadID: optional(m.Thread), Topic: optional(m.Topic), Subject: m.Subject, Importance: m.Importance,
+		AckRequired: m.AckRequired, CreatedTS: ts(m.At), ReadTS: ts(d.Read), AckTS: ts(d.Ack), Attachments: attachments(m),
+	}
+	if bodies {
+		row.BodyMD = &m.Body
+	}
+	return row
+}
+
+func (p Page) limit() (int, error) {
+	switch {
+	case p.N == 0:
+		return DefaultLimit, nil
+	case p.N < 0:
+		return 0, mail.Errorf(mail.Invalid, "limit %d is below 1", p.N).Typed("INVALID_LIMIT")
+	}
+	return min(p.N, MaxLimit), nil
+}
+
+// page cuts a list, newest first, after the element with id Before.
+func page[T any](list []T, p Page, what string, id func(T) string) ([]T, error) {
+	n, err := p.limit()
+	if err != nil {
+		return nil, err
+	}
+	if p.Before != "" {
+		at, err := mail.ByPrefix(what, p.Before, func(yield func(string) bool) {
+			for _, v := range list {
+				if !yield(id(v)) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		list = list[slices.IndexFunc(list, func(v T) bool { return id(v) == at })+1:]
+	}
+	return list[:min(n, len(list))], nil
+}
+
+// Inbox lists the messages that the actor received, newest first. It changes
+// nothing: only Read and Ack do.
+func (b *Box) Inbox(ctx context.Context, who Actor, q InboxQuery) ([]InboxRow, error) {
+	if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	_, st, err := b.state(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return b.inbox(st, who.ID, q)
+}
+
+func (a Actor) mayRead() error {
+	if a.Kind == IsUnidentified {
+		return a.mayWrite() // whose inbox?
+	}
+	return nil
+}
+
+func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, error) {
+	var list []*mail.Message
+	for _, m := range st.Messages() {
+		d := st.Delivery(m.ID, agent)
+		switch {
+		case agent == "" || m.RecipientKind(agent) == "",
+			q.Unread && d.Read != 0,
+			q.Urgent && !m.IsUrgent(),
+			q.AckRequired && (!m.AckRequired || d.Ack != 0),
+			!q.Since.IsZero() && m.At <= mail.At(q.Since),
+			q.Topic != "" && !strings.EqualFold(q.Topic, m.Topic):
+			continue
+		}
+		list = append(list, m)
+	}
+	list, err := page(list, q.Page, "message", func(m *mail.Message) string { return m.ID })
+	rows := []InboxRow{}
+	for _, m := range list {
+		rows = append(rows, b.inboxRow(st, m, agent, q.Bodies))
+	}
+	return rows, err
+}
+
+// Outbox lists the messages that the actor sent, newest first.
+func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Message, error) {
+	if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	_, st, err := b.state(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	var list []*mail.Message
+	for _, m := range st.Messages() {
+		if m.By == who.ID && who.ID != "" {
+			list = append(list, m)
+		}
+	}
+	list, err = page(list, p, "message", func(m *mail.Message) string { return m.ID })
+	out := []Message{}
+	for _, m := range list {
+		v := b.messageView(st.Directory, m, who.ID)
+		if !bodies {
+			v.BodyMD = ""
+		}
+		out = append(out, v)
+	}
+	return out, err
+}
+
+// message finds one message by a prefix of its id. It looks at names only and
+// reads one file, whatever the size of the mailbox.
+func (b *Box) message(ctx context.Context, sn *gitstore.Snapshot, prefix string) (*mail.Message, error) {
+	files, err := sn.List(ctx, "mail/", nil)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	id, err := mail.ByPrefix("message", prefix, func(yield func(string) bool) {
+		for _, f := range files {
+			if !yield(messageID(f.Path)) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return nil, hintOn(err, mail.NotFound, "git agentmail inbox")
+	}
+	files = slices.DeleteFunc(files, func(f gitstore.File) bool { return messageID(f.Path) != id })
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	st := mail.NewState() // decides between copies that differ
+	st.Directory = d
+	var newer string
+	var damage error
+	err = b.read(ctx, sn, files, func(replica string, r mail.Record, err error) {
+		switch r := r.(type) {
+		case *mail.Message:
+			st.Apply(replica, r)
+		case *mail.Unknown:
+			newer = r.Path()
+		}
+		if err != nil {
+			damage = err
+		}
+	})
+	switch m := st.Message(id); {
+	case err != nil:
+		return nil, err
+	case m != nil:
+		return m, nil
+	case newer != "":
+		return nil, mail.Errorf(mail.Format, "message %q was written by a newer version", newer)
+	default:
+		return nil, damage
+	}
+}
+
+func messageID(path string) string {
+	base := path[strings.LastIndexByte(path, '/')+1:]
+	id, _, _ := strings.Cut(base, "-")
+	return id
+}
+
+func hintOn(err error, code mail.Code, hint string) error {
+	if e := mail.AsError(err); e.Code == code && len(e.Hints) == 0 {
+		return e.Hint("%s", hint)
+	}
+	return err
+}
+
+// Show returns one message by id, or a prefix of it, with its body. It does not
+// mark it as read.
+func (b *Box) Show(ctx context.Context, who Actor, id string) (Message, error) {
+	if who.err != nil {
+		return Message{}, who.err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return Message{}, err
+	}
+	m, err := b.message(ctx, sn, id)
+	if err != nil {
+		return Message{}, err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return Message{}, err
+	}
+	return b.messageView(d, m, who.ID), nil
+}
+
+// Attachment returns the contents of a file sent with a message, by its name.
+func (b *Box) Attachment(ctx context.Context, who Actor, id, name string) ([]byte, error) {
+	if who.err != nil {
+		return nil, who.err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.message(ctx, sn, id)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, a := range m.Attachments {
+		names = append(names, a.Name)
+		if a.Name != name {
+			continue
+		}
+		for _, replica := range sn.Replicas() {
+			f, ok, err := sn.Get(ctx, replica, a.Path)
+			if err != nil {
+				return nil, asMail(err)
+			}
+			if ok {
+				return f.Data, nil
+			}
+		}
+		return nil, mail.Errorf(mail.Corrupt, "attachment %q of message %s is missing", name, m.ID).Hint("git agentmail verify")
+	}
+	return nil, mail.Errorf(mail.NotFound, "message %s has no attachment %q: not found; it has %s", m.ID, name, orNone(names))
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return quoted(list)
+}
+
+// Thread returns the messages of a thread, oldest first. The key is a thread's
+// name or, failing that, the id of a message: a conversation that began without
+// a name goes by the id of its first message.
+func (b *Box) Thread(ctx context.Context, who Actor, key string) (ThreadView, error) {
+	_, st, err := b.state(ctx, who)
+	if err != nil {
+		return ThreadView{}, err
+	}
+	list := st.Messages()
+	slices.Reverse(list)
+	find := func(key string) []Message {
+		out := []Message{}
+		for _, m := range list {
+			if m.Thread == key || m.ID == key {
+				out = append(out, b.messageView(st.Directory, m, who.ID))
+			}
+		}
+		return out
+	}
+	view := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: find(key)}
+	if len(view.Messages) > 0 {
+		return view, nil
+	}
+	if !mail.IsPrefix(strings.ToLower(key)) {
+		return view, mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
+	}
+	id, err := mail.ByPrefix("message", key, st.MessageIDs)
+	if mail.CodeOf(err) == mail.NotFound {
+		return view, mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
+	}
+	if err != nil {
+		return view, err
+	}
+	view.ThreadID = st.Message(id).ThreadKey()
+	view.Messages = find(view.ThreadID)
+	return view, nil
+}
+
+// Read marks messages as read by the actor. The first time stays; what was read
+// before is answered with it and not written again.
+func (b *Box) Read(ctx context.Context, who Actor, ids []string) ([]ReadResult, error) {
+	out := []ReadResult{}
+	err := b.receipt(ctx, who, ids, "read", func(id string, d mail.Delivery) {
+		out = append(out, ReadResult{id, true, ts(d.Read)})
+	})
+	return out, err
+}
+
+// Ack acknowledges messages for the actor, which also marks them as read. The
+// first time stays.
+func (b *Box) Ack(ctx context.Context, who Actor, ids []string) ([]AckResult, error) {
+	out := []AckResult{}
+	err := b.receipt(ctx, who, ids, "ack", func(id string, d mail.Delivery) {
+		out = append(out, AckResult{id, true, ts(d.Ack), ts(d.Read)})
+	})
+	return out, err
+}
+
+// receipt writes one record for all of ids, or nothing if one of them is not
+// the actor's. Writing twice would do no harm, so what was received before is
+// looked up without the lock.
+func (b *Box) receipt(ctx context.Context, who Actor, ids []string, verb string, tell func(string, mail.Delivery)) error {
+	if err := who.mayWrite(); err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return mail.Errorf(mail.Invalid, "no message was named").Hint("git agentmail inbox")
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return err
+	}
+	var found []*mail.Message
+	oldest := b.now()
+	for _, id := range ids {
+		m, err := b.message(ctx, sn, id)
+		if err != nil {
+			return err
+		}
+		if who.ID == "" || m.RecipientKind(who.ID) == "" {
+			return mail.Errorf(mail.NotFound, "message %s was not sent to %s: not found in its inbox", m.ID, who.Name).
+				Hint("git agentmail show %s", m.ID)
+		}
+		found = append(found, m)
+		if t := m.At.Time(); t.Before(oldest) {
+			oldest = t
+		}
+	}
+	st := mail.NewState()
+	st.Directory = d
+	// A receipt can be a little older than its message by the other's clock.
+	err = b.walk(ctx, sn, "receipts/", recent("receipts", oldest.Add(-24*time.Hour)), st.Apply)
+	if err != nil {
+		return err
+	}
+	var todo []string
+	for _, m := range found {
+		del := st.Delivery(m.ID, who.ID)
+		if verb == "read" && del.Read == 0 || verb == "ack" && del.Ack == 0 {
+			todo = append(todo, m.ID)
+		}
+	}
+	if len(todo) > 0 {
+		err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
+			r := &mail.Receipt{Header: w.head(me.ID)}
+			if verb == "ack" {
+				r.Ack = unique(todo)
+			} else {
+				r.Read = unique(todo)
+			}
+			if err := w.add(r); err != nil {
+				return "", err
+			}
+			st.Apply(w.tx.Replica(), r)
+			return fmt.Sprintf("%s: %s %s", verb, me.Name.Value, briefList(todo)), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, m := range found {
+		tell(m.ID, st.Delivery(m.ID, who.ID))
+	}
+	return nil
+}

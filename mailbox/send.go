@@ -1,0 +1,422 @@
+package mailbox
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// The bounds of a message.
+const (
+	MaxSubject    = 200 // characters; a longer one is cut, which the answer says
+	MaxRecipients = 1000
+)
+
+// Send delivers a message to agents of this mailbox. It is stored when Send
+// returns, and no recipient has to be there.
+func (b *Box) Send(ctx context.Context, who Actor, d Draft) (SendResult, error) {
+	return b.send(ctx, who, d, nil)
+}
+
+// Reply answers a message in its thread, with its importance, topic and wish
+// for an acknowledgement. It goes to the original's sender unless d names
+// others. No contact policy applies to a reply.
+func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (ReplyResult, error) {
+	if err := who.mayWrite(); err != nil {
+		return ReplyResult{}, err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return ReplyResult{}, err
+	}
+	orig, err := b.message(ctx, sn, id)
+	if err != nil {
+		return ReplyResult{}, err
+	}
+	dir, err := b.directory(ctx, sn)
+	if err != nil {
+		return ReplyResult{}, err
+	}
+	if len(d.To)+len(d.CC)+len(d.BCC) == 0 {
+		d.To = []string{dir.Address(orig.By)}
+	}
+	prefix := cmp.Or(strings.TrimSpace(d.SubjectPrefix), "Re:")
+	subject := orig.Subject
+	if !strings.HasPrefix(strings.ToLower(subject), strings.ToLower(prefix)) {
+		subject = prefix + " " + subject
+	}
+	r, err := b.send(ctx, who, Draft{
+		To: d.To, CC: d.CC, BCC: d.BCC, Subject: subject, Body: d.Body, Thread: orig.ThreadKey(),
+		Importance: orig.Importance, AckRequired: orig.AckRequired, Topic: orig.Topic,
+		IdempotencyKey: d.IdempotencyKey, ReplyTo: orig.ID,
+	}, orig)
+	if err != nil {
+		return ReplyResult{}, err
+	}
+	return ReplyResult{r.Deliveries[0].Payload, r.Deliveries, r.Count, r.VerifiedSender, r.Warnings}, nil
+}
+
+func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) (SendResult, error) {
+	warnings, err := d.check()
+	if err != nil {
+		return SendResult{}, err
+	}
+	out := SendResult{Deliveries: []Delivery{}}
+	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
+		out = SendResult{Deliveries: []Delivery{}, Warnings: slices.Clone(warnings)}
+		dir, err := w.directory()
+		if err != nil {
+			return "", err
+		}
+		key := idempotency{agent: me.ID, key: d.IdempotencyKey, digest: d.digest()}
+		if done, err := key.find(w); err != nil {
+			return "", err
+		} else if done != nil {
+			out.add(b, w.dir, done)
+			return "", nil // sent before: the same answer, and nothing written
+		}
+		m := &mail.Message{FromName: me.Name.Value, Thread: d.Thread, ReplyTo: d.ReplyTo, Subject: d.Subject,
+			Importance: d.Importance, AckRequired: d.AckRequired, Topic: d.Topic, IdempotencyKey: d.IdempotencyKey, Body: d.Body}
+		if d.Broadcast {
+			d.To, err = b.everybody(w, me)
+			if err != nil {
+				return "", err
+			}
+			if len(d.To) == 0 {
+				out.Warnings = append(out.Warnings, "nobody else has been active in the last 30 days: nothing was sent")
+				return "", nil
+			}
+		}
+		if err := address(m, dir, d); err != nil {
+			return "", err
+		}
+		if orig == nil && !d.Broadcast {
+			if err := w.allow(me, m); err != nil {
+				return "", err
+			}
+		}
+		if err := w.attach(m, d.Attach); err != nil {
+			return "", err
+		}
+		m.Header = w.head(me.ID)
+		if err := w.add(m); err != nil {
+			return "", err
+		}
+		if err := key.save(w, m); err != nil {
+			return "", err
+		}
+		w.thread = m.ThreadKey()
+		out.add(b, w.dir, m)
+		return fmt.Sprintf("mail: %s -> %s | %s", me.Name.Value, briefList(append(slices.Clone(m.ToNames), m.CCNames...)), m.Subject), nil
+	})
+	if err != nil {
+		return SendResult{}, err
+	}
+	return out, nil
+}
+
+func (r *SendResult) add(b *Box, d *mail.Directory, m *mail.Message) {
+	view := b.messageView(d, m, m.By)
+	r.Deliveries = append(r.Deliveries, Delivery{b.Project().HumanKey, view})
+	r.Count = len(r.Deliveries)
+	r.Attachments = view.Attachments
+}
+
+func briefList(names []string) string {
+	if len(names) > 4 {
+		return strings.Join(names[:3], ", ") + fmt.Sprintf(" and %d more", len(names)-3)
+	}
+	return strings.Join(names, ", ")
+}
+
+// check puts the draft in order before anything is locked.
+func (d *Draft) check() (warnings []string, err error) {
+	d.To, d.CC, d.BCC = trimmed(d.To), trimmed(d.CC), trimmed(d.BCC)
+	n := len(d.To) + len(d.CC) + len(d.BCC)
+	switch {
+	case d.Broadcast && len(d.To) > 0:
+		return nil, mail.Errorf(mail.Invalid, "a broadcast goes to everybody: it cannot also name recipients").
+			Hint("git agentmail send --broadcast -s SUBJECT")
+	case !d.Broadcast && n == 0:
+		return nil, mail.Errorf(mail.Invalid, "no recipient was given").Hint("git agentmail agents").Hint("git agentmail send --to NAME -s SUBJECT")
+	case n > MaxRecipients:
+		return nil, mail.Errorf(mail.Invalid, "%d recipients are more than %d", n, MaxRecipients)
+	}
+	for _, list := range [][]string{d.To, d.CC, d.BCC} {
+		for _, name := range list {
+			if p := mail.Placeholder(name); p != "" {
+				return nil, mail.Errorf(mail.Invalid, "recipient %q is a placeholder (%s)", name, p).Typed("CONFIGURATION_ERROR").
+					With("detected_placeholder", p).With("fix_hint", "replace it by a name from git agentmail agents").Hint("git agentmail agents")
+			}
+		}
+	}
+	if d.Importance = strings.ToLower(strings.TrimSpace(d.Importance)); d.Importance == "" {
+		d.Importance = mail.Normal
+	}
+	switch d.Importance {
+	case mail.Low, mail.Normal, mail.High, mail.Urgent:
+	default:
+		return nil, mail.Errorf(mail.Invalid, "importance %q is none of low, normal, high, urgent", d.Importance)
+	}
+	d.Thread = strings.TrimSpace(d.Thread)
+	if d.Thread != "" && !mail.ValidThread(d.Thread) {
+		return nil, mail.Errorf(mail.Invalid, "thread %q does not begin with a letter or digit, holds something but letters, digits and . _ -, or is longer than 128", d.Thread).
+			Typed("INVALID_THREAD_ID").Hint("git agentmail send --thread FEAT-123")
+	}
+	d.Topic = strings.TrimSpace(d.Topic)
+	if d.Topic != "" && !mail.ValidTopic(d.Topic) {
+		return nil, mail.Errorf(mail.Invalid, "topic %q holds something but letters, digits, _ and -, or is longer than 64", d.Topic).Typed("INVALID_TOPIC")
+	}
+	if !utf8.ValidString(d.Body) || !utf8.ValidString(d.Subject) {
+		return nil, mail.Errorf(mail.Invalid, "the text is not valid UTF-8; nothing was sent").Hint("git agentmail send --attach FILE  # for anything but text")
+	}
+	if len(d.Body) > mail.MaxBody {
+		return nil, mail.Errorf(mail.Invalid, "the body of %d bytes is longer than %d; nothing was sent", len(d.Body), mail.MaxBody).
+			Hint("git agentmail send --attach FILE")
+	}
+	d.Subject = strings.Join(strings.Fields(d.Subject), " ")
+	if r := []rune(d.Subject); len(r) > MaxSubject {
+		d.Subject = string(r[:MaxSubject])
+		warnings = append(warnings, fmt.Sprintf("the subject of %d characters was cut to %d", len(r), MaxSubject))
+	}
+	return warnings, nil
+}
+
+func trimmed(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// everybody expands a broadcast: agents active within 30 days, without the
+// sender and those who want no mail.
+func (b *Box) everybody(w *writer, me *mail.Agent) ([]string, error) {
+	st, err := b.fold(w.ctx, w.tx.Snapshot())
+	if err != nil {
+		return nil, err
+	}
+	var to []string
+	for _, a := range st.List() {
+		active := max(st.Active[a.ID], a.Since).Time()
+		if a.ID != me.ID && a.Policy() != mail.PolicyBlockAll && w.now.Sub(active) < 30*24*time.Hour {
+			to = append(to, a.ID)
+		}
+	}
+	return to, nil
+}
+
+// address turns the draft's names into recipients. All unknown ones are told at
+// once.
+func address(m *mail.Message, dir *mail.Directory, d Draft) error {
+	var unknown []string
+	seen := map[string]bool{}
+	resolve := func(list []string) (ids, names []string) {
+		ids, names = []string{}, []string{}
+		for _, name := range list {
+			a := dir.Lookup(name)
+			if a == nil {
+				unknown = append(unknown, name)
+				continue
+			}
+			if !seen[a.ID] {
+				seen[a.ID] = true
+				ids, names = append(ids, a.ID), append(names, dir.Address(a.ID))
+			}
+		}
+		return ids, names
+	}
+	m.To, m.ToNames = resolve(d.To)
+	m.CC, m.CCNames = resolve(d.CC)
+	m.BCC, _ = resolve(d.BCC)
+	if len(unknown) == 0 {
+		return nil
+	}
+	return unknownRecipients(dir, unknown)
+}
+
+func unknownRecipients(dir *mail.Directory, unknown []string) error {
+	known := dir.Names()
+	e := mail.Errorf(mail.NotFound, "no agent named %s: recipient not found; nothing was sent", quoted(unknown)).Typed("RECIPIENT_NOT_FOUND")
+	local, external := []string{}, map[string][]string{}
+	for _, name := range unknown {
+		switch project, agent, ok := foreign(name); {
+		case ok:
+			external[project] = append(external[project], agent)
+		default:
+			local = append(local, name)
+		}
+	}
+	e.With("unknown_local", local).With("unknown_external", external)
+	for _, name := range unknown {
+		if near := mail.Nearest(name, known); len(near) > 0 {
+			e.Hint("did you mean %s? git agentmail agents", strings.Join(near[:min(3, len(near))], ", "))
+			e.With("suggestions", near)
+			break
+		}
+	}
+	if len(e.Hints) == 0 {
+		e.Hint("git agentmail agents")
+	}
+	if m, wrong := mail.NameMistake(unknown[0]); wrong && len(unknown) == 1 {
+		e.Typed(m.Type).With("mistake", "it looks like "+m.Why)
+		if m.Type == "BROADCAST_ATTEMPT" {
+			e.Hints = []string{"git agentmail send --broadcast -s SUBJECT"}
+		}
+	}
+	return e.With("hint", e.Hints[0])
+}
+
+// foreign splits an address in another project: project:slug#Name or
+// Name@project.
+func foreign(address string) (project, agent string, ok bool) {
+	if rest, is := strings.CutPrefix(address, "project:"); is {
+		return strings.Cut(rest, "#")
+	}
+	agent, project, ok = strings.Cut(address, "@")
+	return project, agent, ok && agent != "" && project != ""
+}
+
+func quoted(list []string) string {
+	q := make([]string, len(list))
+	for i, s := range list {
+		q[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(q, ", ")
+}
+
+// idempotency remembers a send by a key of the caller's, so that a retry after
+// a time-out does not send twice. The record of it is found by name alone,
+// whatever the size of the mailbox.
+type idempotency struct {
+	agent, key, digest string
+}
+
+type keyFile struct {
+	ID     string `json:"id"`
+	Path   string `json:"path"`
+	Digest string `json:"digest"` // of the request
+}
+
+func (k idempotency) path() string {
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(k.agent+"\x00"+k.key)))
+	return "keys/" + sum[:2] + "/" + sum + ".json"
+}
+
+// find returns the message sent with this key before, or nil.
+func (k idempotency) find(w *writer) (*mail.Message, error) {
+	if k.key == "" {
+		return nil, nil
+	}
+	data, ok, err := w.file(k.path())
+	if err != nil || !ok {
+		return nil, err
+	}
+	var f keyFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, mail.Errorf(mail.Corrupt, "the stored file %q does not decode: %w", k.path(), err).Hint("git agentmail verify")
+	}
+	if f.Digest != k.digest {
+		return nil, mail.Errorf(mail.Exists, "the idempotency key %q was used for another message, %s; nothing was sent", k.key, f.ID).
+			With("message_id", f.ID).Hint("git agentmail show %s", f.ID)
+	}
+	data, ok, err = w.file(f.Path)
+	if err == nil && !ok {
+		err = mail.Errorf(mail.NotFound, "message %q, sent with the idempotency key %q, is not there any more", f.ID, k.key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := mail.Decode(f.Path, data)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := r.(*mail.Message)
+	if !ok {
+		return nil, mail.Errorf(mail.Format, "message %q was written by a newer version", f.ID)
+	}
+	return m, nil
+}
+
+func (k idempotency) save(w *writer, m *mail.Message) error {
+	if k.key == "" {
+		return nil
+	}
+	data, err := json.Marshal(keyFile{m.ID, m.Path(), k.digest})
+	if err != nil {
+		return err
+	}
+	return asMail(w.tx.Create(k.path(), append(data, '\n')))
+}
+
+// digest names what the caller asked for.
+func (d *Draft) digest() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	enc.Encode([]any{d.To, d.CC, d.BCC, d.Subject, d.Body, d.Thread, d.Importance, d.AckRequired, d.Topic, d.Broadcast, d.ReplyTo})
+	for _, f := range d.Attach {
+		enc.Encode([]any{f.Name, sha256.Sum256(f.Data)})
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// file returns the contents of a file of this clone's log, this commit included.
+func (w *writer) file(path string) ([]byte, bool, error) {
+	for _, f := range w.tx.Created() {
+		if f.Path == path {
+			return f.Data, true, nil
+		}
+	}
+	f, ok, err := w.tx.Snapshot().Get(w.ctx, w.tx.Replica(), path)
+	return f.Data, ok, asMail(err)
+}
+
+// attach stores files by their content: one that is there already is not
+// written again.
+func (w *writer) attach(m *mail.Message, files []AttachFile) error {
+	for _, f := range files {
+		if len(f.Data) > mail.MaxAttachment {
+			return mail.Errorf(mail.Invalid, "attachment %q of %d bytes is larger than %d; nothing was sent", f.Name, len(f.Data), mail.MaxAttachment)
+		}
+		name := path.Base(strings.ReplaceAll(f.Name, `\`, "/"))
+		if name == "." || name == "/" || name == ".." || !utf8.ValidString(name) {
+			return mail.Errorf(mail.Invalid, "attachment %q has no usable name; nothing was sent", f.Name)
+		}
+		sum := fmt.Sprintf("%x", sha256.Sum256(f.Data))
+		a := mail.Attachment{Name: name, Size: int64(len(f.Data)), SHA256: sum, Path: mail.AttachmentPath(sum, name), Type: mediaType(name, f.Data)}
+		_, there, err := w.file(a.Path)
+		if err != nil {
+			return err
+		}
+		if !there {
+			if err := w.tx.Create(a.Path, f.Data); err != nil {
+				return asMail(err)
+			}
+		}
+		m.Attachments = append(m.Attachments, a)
+	}
+	return nil
+}
+
+func mediaType(name string, data []byte) string {
+	if t := mime.TypeByExtension(strings.ToLower(path.Ext(name))); t != "" {
+		t, _, _ = strings.Cut(t, ";")
+		return t
+	}
+	t, _, _ := strings.Cut(http.DetectContentType(data), ";")
+	return t
+}

@@ -1,0 +1,123 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// When a reservation counts as abandoned: its holder has done nothing for
+// staleAfter, and within staleGrace there was no mail of the holder's, no change
+// to a file it covers and no commit of one.
+const (
+	staleAfter = 30 * time.Minute
+	staleGrace = 15 * time.Minute
+
+	// maxStale bounds how many covered files are looked at.
+	maxStale = 500
+)
+
+// activity finds out whether a reservation is stale, and why.
+func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, tracked []string, row *Reservation) error {
+	now := b.now()
+	agent := max(st.Active[l.Holder], l.Since).Time()
+	var lastMail mail.Time
+	for _, m := range st.Messages() {
+		if m.By == l.Holder {
+			lastMail = max(lastMail, m.At)
+		}
+		if d := st.Delivery(m.ID, l.Holder); d != (mail.Delivery{}) {
+			lastMail = max(lastMail, d.Read, d.Ack)
+		}
+	}
+	row.LastAgent, row.LastMail = TS(agent), ts(lastMail)
+
+	var reasons []string
+	idle := true
+	say := func(quiet bool, yes, no string) {
+		idle = idle && quiet
+		if quiet {
+			reasons = append(reasons, yes)
+		} else {
+			reasons = append(reasons, no)
+		}
+	}
+	say(now.Sub(agent) > staleAfter, fmt.Sprintf("agent_inactive>%ds", int(staleAfter.Seconds())), "agent_recently_active")
+	grace := int(staleGrace.Seconds())
+	quiet := func(t time.Time) bool { return t.IsZero() || now.Sub(t) > staleGrace }
+	say(quiet(lastTime(lastMail)), fmt.Sprintf("no_recent_mail_activity>%ds", grace), "mail_activity_recent")
+
+	files := b.coveredFiles(l, tracked)
+	if len(files) == 0 {
+		reasons = append(reasons, "path_pattern_unmatched")
+	} else {
+		changed, err := b.lastChange(ctx, files)
+		if err != nil {
+			return err
+		}
+		committed, err := b.repo.LastCommit(ctx, files)
+		if err != nil {
+			return asMail(err)
+		}
+		row.LastFilesystem, row.LastGit = TS(changed), TS(committed)
+		say(quiet(changed), fmt.Sprintf("no_recent_filesystem_activity>%ds", grace), "filesystem_activity_recent")
+		say(quiet(committed), fmt.Sprintf("no_recent_git_activity>%ds", grace), "git_activity_recent")
+	}
+	row.Stale, row.StaleReasons = idle, reasons
+	return nil
+}
+
+func lastTime(t mail.Time) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.Time()
+}
+
+// coveredFiles returns the tracked files that a reservation covers, and the file
+// that it names itself even if that is not tracked.
+func (b *Box) coveredFiles(l *mail.LeaseState, tracked []string) []string {
+	p, err := guard.Compile(l.Pattern)
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for _, f := range tracked {
+		if p.Match(f) && len(files) < maxStale {
+			files = append(files, f)
+		}
+	}
+	if path, ok := p.Literal(); ok && len(files) == 0 && b.repo.TopLevel != "" {
+		if _, err := os.Lstat(filepath.Join(b.repo.TopLevel, filepath.FromSlash(path))); err == nil {
+			files = append(files, path)
+		}
+	}
+	return files
+}
+
+// lastChange returns the newest modification of files in any work tree of the
+// repository: the holder may sit in another one.
+func (b *Box) lastChange(ctx context.Context, files []string) (time.Time, error) {
+	trees, err := b.repo.Worktrees(ctx)
+	if err != nil {
+		return time.Time{}, asMail(err)
+	}
+	var last time.Time
+	for _, tree := range trees {
+		if tree.Bare {
+			continue
+		}
+		for _, f := range files {
+			st, err := os.Lstat(filepath.Join(tree.Path, filepath.FromSlash(f)))
+			if err == nil && st.ModTime().After(last) {
+				last = st.ModTime()
+			}
+		}
+	}
+	return last, nil
+}
