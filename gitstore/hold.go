@@ -27,8 +27,9 @@ func (s *Store) Hold(name string) (release func(), err error) {
 }
 
 // Held reports whether a living process holds the cache file.
-func (r *Repo) Held(name string) bool {
-	path := r.CachePath(name)
+func (r *Repo) Held(name string) bool { return r.heldFile(r.CachePath(name)) }
+
+func (r *Repo) heldFile(path string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}

@@ -241,6 +241,9 @@ func (s *Store) mergePacks(ctx context.Context) error {
 			return s.repo.writeError("merge packs", err)
 		}
 	}
+	if _, err := os.Stat(filepath.Join(s.repo.Objects, "pack", "multi-pack-index")); err == nil {
+		return s.mendIndexes(ctx)
+	}
 	return nil
 }
 

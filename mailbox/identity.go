@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -164,7 +165,7 @@ func (b *Box) person(ctx context.Context, d *mail.Directory, own, source string)
 
 // worktreeFile holds the id of the worktree's own agent, written by
 // `register --here`.
-func (b *Box) worktreeFile() string { return filepath.Join(b.repo.GitDir, "agentmail-agent") }
+func (b *Box) worktreeFile() string { return filepath.Join(b.repo.GitDir, gitstore.AgentFile) }
 
 func (b *Box) worktreeAgent() string { return readAgentFile(b.worktreeFile()) }
 

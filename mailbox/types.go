@@ -130,6 +130,7 @@ type InboxRow struct {
 	AckTS       TS           `json:"ack_ts"`
 	Attachments []Attachment `json:"attachments"`
 	BodyMD      *string      `json:"body_md,omitempty"`
+	For         string       `json:"for,omitempty"` // whose inbox, where a list is about several
 }
 
 // InboxQuery says which messages of an inbox to list.

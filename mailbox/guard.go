@@ -1,0 +1,273 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// The guard's modes.
+const (
+	ModeBlock = "block"
+	ModeWarn  = "warn"
+	ModeOff   = "off"
+)
+
+// mode reads how strict the guard is, from this repository's own configuration
+// alone. A value that is none of the modes counts as block.
+func (b *Box) mode(ctx context.Context) (string, error) {
+	v, err := b.setting(ctx, "guard")
+	switch v {
+	case ModeWarn, ModeOff:
+	default:
+		v = ModeBlock
+	}
+	return v, err
+}
+
+// holds returns the exclusive reservations, live at now, that bind who: those of
+// everybody else. tree is the name of the worktree that asks.
+func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot, who Actor) ([]guard.Held, error) {
+	ls, err := b.leases(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	now := b.now()
+	var held []guard.Held
+	for _, l := range ls.ByAge() {
+		if !l.Exclusive || !l.Live(now, sn.Own()) || who.ID != "" && l.Holder == who.ID {
+			continue
+		}
+		end, _ := l.Expires(now)
+		held = append(held, guard.Held{
+			ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder, HolderName: d.Address(l.Holder),
+			Reason: l.Reason, Expires: end, Worktree: l.Worktree, Branch: l.Branch,
+		})
+	}
+	return held, nil
+}
+
+// check asks the guard about changed paths.
+func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entries []guard.Entry) ([]guard.Block, error) {
+	held, err := b.holds(ctx, sn, who)
+	if err != nil || len(held) == 0 {
+		return nil, err
+	}
+	return guard.Check(entries, held, b.ignoreCase(ctx))
+}
+
+func entriesOf(changed []gitstore.Changed) []guard.Entry {
+	list := make([]guard.Entry, len(changed))
+	for i, c := range changed {
+		list[i] = guard.Entry{Path: c.Path, Deleted: c.Deleted()}
+	}
+	return list
+}
+
+// result turns the guard's answer into what callers see.
+func (b *Box) result(mode string, checked int, blocks []guard.Block) CheckResult {
+	r := CheckResult{Blocked: []Blocked{}, Mode: mode, Checked: checked}
+	for _, bl := range blocks {
+		r.Blocked = append(r.Blocked, Blocked{printable(bl.Path), bl.By.HolderName, bl.By.Pattern, TS(bl.By.Expires), bl.By.Reason, bl.By.ID})
+	}
+	return r
+}
+
+// printable is the path itself if it is valid UTF-8 without control characters,
+// else in Go's quotes: JSON cannot hold arbitrary bytes.
+func printable(path string) string {
+	if strings.ToValidUTF8(path, "\uFFFD") != path {
+		return fmt.Sprintf("%q", path)
+	}
+	return path
+}
+
+// CheckPaths asks whether the actor may change paths, relative to the root of
+// the repository. A directory stands for itself, not for what is in it. With a
+// path that is held the result is whole and the error has the code conflict,
+// whatever the mode.
+func (b *Box) CheckPaths(ctx context.Context, who Actor, paths []string) (CheckResult, error) {
+	return b.checkNow(ctx, who, "these paths are reserved by others", func() ([]guard.Entry, error) {
+		entries := make([]guard.Entry, 0, len(paths))
+		for _, p := range paths {
+			rel, err := b.relative(p)
+			if err != nil {
+				return nil, err
+			}
+			if rel == "" {
+				return nil, mail.Errorf(mail.Invalid, "a path is empty")
+			}
+			rel = filepath.ToSlash(filepath.Clean(rel))
+			if rel == ".." || strings.HasPrefix(rel, "../") {
+				return nil, mail.Errorf(mail.Invalid, "the path %q leads out of the repository; paths are relative to its root", p)
+			}
+			st, err := os.Lstat(filepath.Join(b.repo.TopLevel, filepath.FromSlash(rel)))
+			entries = append(entries, guard.Entry{Path: rel, Deleted: err == nil && st.IsDir()})
+		}
+		return entries, nil
+	})
+}
+
+// CheckStaged asks the same of what is staged, as the commit hook does.
+func (b *Box) CheckStaged(ctx context.Context, who Actor) (CheckResult, error) {
+	return b.checkNow(ctx, who, "what is staged touches paths that others reserved", func() ([]guard.Entry, error) {
+		changed, err := b.repo.Staged(ctx, nil)
+		return entriesOf(changed), err
+	})
+}
+
+// CheckRange asks the same of everything between the merge base of two commits
+// and the second, written A..B.
+func (b *Box) CheckRange(ctx context.Context, who Actor, rng string) (CheckResult, error) {
+	from, to, ok := strings.Cut(rng, "..")
+	if !ok || from == "" || to == "" || strings.HasPrefix(from, "-") || strings.HasPrefix(to, "-") {
+		return CheckResult{Blocked: []Blocked{}}, mail.Errorf(mail.Invalid, "%q is not a range of commits A..B", rng).
+			Hint("git agentmail guard --range origin/main..HEAD")
+	}
+	to = strings.TrimPrefix(to, ".") // A...B means the same here
+	return b.checkNow(ctx, who, "these commits touch paths that others reserved", func() ([]guard.Entry, error) {
+		changed, err := b.repo.Range(ctx, from, to)
+		return entriesOf(changed), err
+	})
+}
+
+func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func() ([]guard.Entry, error)) (CheckResult, error) {
+	mode, err := b.mode(ctx)
+	r := CheckResult{Blocked: []Blocked{}, Mode: mode}
+	if err != nil {
+		return r, unchecked(err, mode, "")
+	}
+	list, err := entries()
+	if err != nil {
+		if mail.CodeOf(asMail(err)) == mail.Invalid {
+			return r, asMail(err)
+		}
+		return r, unchecked(err, mode, "")
+	}
+	sn, err := b.store.Snapshot(ctx)
+	if err == nil {
+		err = b.missing(sn)
+	}
+	if err != nil {
+		return r, unchecked(err, mode, "")
+	}
+	if sn.Version() == "" && b.getenv("CI") == "true" {
+		return r, unchecked(mail.Errorf(mail.Unchecked, "this clone has no mail refs"), mode, "").
+			Hint("git fetch origin 'refs/agentmail/log/*:refs/agentmail/log/*'")
+	}
+	blocks, err := b.check(ctx, sn, who, list)
+	if err != nil {
+		return r, unchecked(err, mode, "")
+	}
+	r = b.result(mode, len(list), blocks)
+	if len(blocks) == 0 {
+		return r, nil
+	}
+	return r, b.conflict(what, mode, blocks, who, "")
+}
+
+// missing reports that this clone's own log, which was written once, is gone.
+func (b *Box) missing(sn *gitstore.Snapshot) error {
+	if sn.Own() != "" && !slices.Contains(sn.Replicas(), sn.Own()) {
+		return mail.Errorf(mail.Corrupt, "the mailbox's own log refs/agentmail/log/%s is gone", sn.Own())
+	}
+	return nil
+}
+
+// unchecked says that the guard could not decide, which is neither "free" nor
+// "held". bypass is the git command that could be run past it.
+func unchecked(err error, mode, bypass string) *mail.Error {
+	cause := mail.AsError(asMail(err))
+	e := mail.Errorf(mail.Unchecked, "the guard could not check (mode=%s): %s", mode, cause.Message).With("cause", string(cause.Code))
+	e.Err = err
+	switch cause.Code {
+	case mail.Corrupt:
+		e.Hint("git agentmail verify")
+	case mail.Format:
+		e.Hint("upgrade: go install github.com/git-agentmail/git-agentmail/cmd/git-agentmail@latest")
+	default:
+		e.Hint("git agentmail doctor")
+	}
+	if bypass != "" {
+		e.Hint(`go on without the check: AGENTMAIL_BYPASS="why" %s`, bypass)
+	}
+	return e
+}
+
+// conflict is the guard's refusal: each path, who holds it, until when, and the
+// ways on.
+func (b *Box) conflict(what, mode string, blocks []guard.Block, who Actor, command string) *mail.Error {
+	now := b.now()
+	e := mail.Errorf(mail.Conflict, "%s (mode=%s)", what, mode)
+	width := 0
+	for _, bl := range blocks {
+		width = max(width, len(display(bl.Path)))
+	}
+	width = min(width, 40)
+	var paths []string
+	rows := []Blocked{}
+	for i, bl := range blocks {
+		if len(paths) == 0 || paths[len(paths)-1] != bl.Path {
+			paths = append(paths, bl.Path)
+		}
+		rows = append(rows, Blocked{printable(bl.Path), bl.By.HolderName, bl.By.Pattern, TS(bl.By.Expires), bl.By.Reason, bl.By.ID})
+		switch {
+		case i < 10:
+			pad := strings.Repeat(" ", max(0, width-len(display(bl.Path))))
+			line := holdLine(bl.Path, bl.By.HolderName, bl.By.Pattern, bl.By.Reason, bl.By.Expires, now)
+			e.Lines = append(e.Lines, display(bl.Path)+pad+line[len(display(bl.Path)):])
+		case i == 10:
+			e.Lines = append(e.Lines, fmt.Sprintf("and %d more", len(blocks)-10))
+		}
+	}
+	e.With("conflicts", rows)
+	first := blocks[0]
+	if command == "git commit" {
+		e.Hint("unstage them:   git restore --staged %s", shellQuote(paths[:min(len(paths), 10)]...))
+	}
+	e.Hint("ask the holder: git agentmail send --to %s -s %s", first.By.HolderName, shellQuote(clip(display(first.Path), 80)))
+	if command != "" {
+		e.Hint(`%s:  AGENTMAIL_BYPASS="why" %s`, map[bool]string{true: "commit anyway", false: "go on anyway"}[command == "git commit"], command)
+	}
+	if who.Given != "" {
+		e.With("given", who.Given)
+		if who.err != nil && len(who.err.Hints) > 0 {
+			e.Hint("nobody here is called %q: %s", who.Given, who.err.Hints[0])
+		}
+	}
+	return e
+}
+
+// touched lists the blocks for the record.
+func touched(blocks []guard.Block) []mail.Touched {
+	out := []mail.Touched{}
+	for _, bl := range blocks {
+		out = append(out, mail.Touched{Path: printable(bl.Path), Lease: bl.By.ID, Holder: bl.By.Holder})
+	}
+	return out
+}
+
+// sortedHolders returns the ids of those whose reservations are touched.
+func sortedHolders(blocks []guard.Block) []string {
+	var ids []string
+	for _, bl := range blocks {
+		ids = append(ids, bl.By.Holder)
+	}
+	return unique(ids)
+}
+
+// hookDeadline bounds everything a hook does with the store. Reading takes no
+// lock, so only a sick disk or an overloaded machine comes near it.
+const hookDeadline = 5 * time.Second

@@ -1,0 +1,407 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// The git hooks that the guard answers.
+const (
+	PreCommit      = "pre-commit"
+	PreMergeCommit = "pre-merge-commit"
+	PrePush        = "pre-push"
+	PostCommit     = "post-commit"
+	PostMerge      = "post-merge"
+)
+
+// Hook answers one of git's hooks. who finds out who is acting; it is asked only
+// once the repository turns out to be ours and the guard to be on. A repository
+// that was never set up gets an empty verdict at once.
+func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context) (Actor, error)) Verdict {
+	ctx, cancel := context.WithTimeout(ctx, hookDeadline)
+	defer cancel()
+	ours, err := b.store.Exists()
+	if err == nil && !ours {
+		return Verdict{}
+	}
+	h := &hook{b: b, ctx: ctx, req: r, command: "git commit"}
+	switch r.Event {
+	case PrePush:
+		h.command = "git push"
+	case PreMergeCommit, PostMerge:
+		h.command = "git merge"
+	}
+	// The mode is read before anything that can fail.
+	mode, merr := b.mode(ctx)
+	h.v.Mode, h.v.Blocked = mode, []Blocked{}
+	if mode == ModeOff {
+		return h.v
+	}
+	if err == nil {
+		err = merr
+	}
+	if err == nil {
+		h.sn, err = b.store.Snapshot(ctx)
+	}
+	if err == nil {
+		err = b.missing(h.sn)
+		h.gone = err != nil
+	}
+	if err == nil {
+		h.who, err = who(ctx)
+	}
+	switch {
+	case err != nil:
+	case r.Event == PreCommit, r.Event == PreMergeCommit:
+		err = h.preCommit()
+	case r.Event == PrePush:
+		err = h.prePush()
+	case r.Event == PostCommit, r.Event == PostMerge:
+		err = h.postCommit()
+	default:
+		err = mail.Errorf(mail.Internal, "no hook is called %q", r.Event)
+	}
+	if err != nil {
+		h.failed(err)
+	}
+	return h.v
+}
+
+// hook is one call of a git hook.
+type hook struct {
+	b       *Box
+	ctx     context.Context
+	req     HookRequest
+	who     Actor
+	sn      *gitstore.Snapshot
+	command string // the git command that can be repeated with a bypass
+	gone    bool   // the store is not there although it was
+	v       Verdict
+}
+
+// bypass returns the reason given for overruling the guard, or "".
+func (h *hook) bypass() string {
+	if reason := strings.TrimSpace(h.b.getenv("AGENTMAIL_BYPASS")); reason != "" {
+		return reason
+	}
+	switch strings.ToLower(h.b.getenv("AGENT_MAIL_BYPASS")) {
+	case "1", "true", "t", "yes", "y":
+		return "AGENT_MAIL_BYPASS=1 (no reason)"
+	}
+	return ""
+}
+
+// failed turns an error into "could not check". What stops git then: in a push
+// anything, in a commit what the user can see and put right; a store that
+// vanished, or a fault of ours, does not stop work that is not pushed yet.
+func (h *hook) failed(err error) {
+	code := mail.CodeOf(asMail(err))
+	h.v.Err = unchecked(err, h.v.Mode, h.command)
+	switch {
+	case h.v.Mode == ModeWarn, h.req.Event == PostCommit, h.req.Event == PostMerge:
+	case h.bypass() != "":
+		h.v.Notes = append(h.v.Notes, "the guard was passed by: "+clip(h.bypass(), 80))
+	case h.req.Event == PrePush:
+		h.v.Stop = true
+	case h.gone, errors.Is(err, context.DeadlineExceeded):
+	case code == mail.Internal && gitstore.KindOf(err) == "":
+	default:
+		h.v.Stop = true
+	}
+}
+
+func (h *hook) preCommit() error {
+	var merging []gitstore.OID
+	if h.req.Event == PreMergeCommit { // git names the parents in the environment alone
+		for _, kv := range h.b.opt.Environ {
+			if oid, ok := strings.CutPrefix(kv, "GITHEAD_"); ok {
+				oid, _, _ = strings.Cut(oid, "=")
+				merging = append(merging, oid)
+			}
+		}
+	}
+	changed, err := h.b.repo.Staged(h.ctx, merging)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	h.v.Checked = len(changed)
+	blocks, err := h.b.check(h.ctx, h.sn, h.who, entriesOf(changed))
+	if err != nil {
+		return err
+	}
+	blocks, err = h.elsewhere(blocks)
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	h.refuse("this commit touches "+paths(blocks)+" that others reserved", blocks)
+	return nil
+}
+
+// elsewhere leaves out, with a remark, reservations whose holder works in
+// another worktree, where agentmail.otherWorktrees is warn.
+func (h *hook) elsewhere(blocks []guard.Block) ([]guard.Block, error) {
+	v, err := h.b.setting(h.ctx, "otherWorktrees")
+	if err != nil || v != "warn" {
+		return blocks, err
+	}
+	var kept []guard.Block
+	for _, bl := range blocks {
+		if bl.By.Worktree == h.b.repo.WorktreeName() {
+			kept = append(kept, bl)
+			continue
+		}
+		h.v.Notes = append(h.v.Notes, fmt.Sprintf("merge risk: %s is reserved by %s in another worktree (%q)",
+			display(bl.Path), bl.By.HolderName, bl.By.Pattern))
+	}
+	return kept, nil
+}
+
+func paths(blocks []guard.Block) string {
+	n, last := 0, ""
+	for _, bl := range blocks {
+		if n == 0 || bl.Path != last {
+			n++
+		}
+		last = bl.Path
+	}
+	return plural(n, "path")
+}
+
+// refuse decides what a conflict means: it stops git, unless the mode is warn,
+// a person is let past, or somebody overruled it with a reason, which is
+// recorded and told to the holders.
+func (h *hook) refuse(what string, blocks []guard.Block) {
+	h.v.CheckResult = h.b.result(h.v.Mode, h.v.Checked, blocks)
+	h.v.Err = h.b.conflict(what, h.v.Mode, blocks, h.who, h.command)
+	if reason := h.bypass(); reason != "" {
+		h.v.Err = nil
+		h.v.Notes = append(h.v.Notes, fmt.Sprintf("the guard was passed for %s by %q; the holder is told", paths(blocks), clip(reason, 80)))
+		if err := h.recordBypass(reason, blocks); err != nil {
+			h.v.Notes = append(h.v.Notes, "the bypass could not be recorded: "+err.Error())
+		}
+		return
+	}
+	if h.v.Mode == ModeWarn {
+		h.v.Notes = append(h.v.Notes, "the guard only warns here (agentmail.guard is warn)")
+		return
+	}
+	if h.who.Kind == IsPerson {
+		if people, err := h.b.setting(h.ctx, "people"); err == nil && people != ModeBlock {
+			h.v.Notes = append(h.v.Notes, "you are taken for a person: the guard lets you pass and tells the holder (agentmail.people)")
+			return
+		}
+	}
+	h.v.Stop = true
+}
+
+// record writes as the actor or, for an agent that nobody can name, as the
+// person of this clone.
+func (h *hook) record(fn func(w *writer, me *mail.Agent) (string, error)) error {
+	who := h.who
+	if who.Kind == IsUnidentified {
+		who = Actor{Kind: IsPerson, Name: mail.HumanOverseer}
+		if n, ok := h.b.repo.Get(h.ctx, "user.name"); ok && n.Value != "" {
+			who.Name = n.Value
+		}
+	}
+	return h.b.update(context.WithoutCancel(h.ctx), who, fn)
+}
+
+func (h *hook) name() string {
+	switch {
+	case h.who.Kind == IsUnidentified && h.who.Given != "":
+		return fmt.Sprintf("%q (not registered here)", clip(h.who.Given, 40))
+	case h.who.Kind == IsUnidentified:
+		return "an unidentified agent"
+	}
+	return h.who.Name
+}
+
+func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
+	return h.record(func(w *writer, me *mail.Agent) (string, error) {
+		if _, err := w.directory(); err != nil {
+			return "", err
+		}
+		e := &mail.Bypass{Header: w.head(me.ID), Event: h.req.Event, Reason: strings.ToValidUTF8(oneLine(reason), "?"), Touched: touched(blocks)}
+		if err := w.add(e); err != nil {
+			return "", err
+		}
+		subject := fmt.Sprintf("[guard] %s bypassed %s", h.name(), display(blocks[0].Path))
+		return "guard: " + h.name() + " passed " + paths(blocks), h.tellHolders(w, me, subject, "Reason: "+clip(reason, 500), blocks)
+	})
+}
+
+// tellHolders writes to each holder which of its paths were touched.
+func (h *hook) tellHolders(w *writer, me *mail.Agent, subject, text string, blocks []guard.Block) error {
+	for _, holder := range sortedHolders(blocks) {
+		if holder == me.ID || w.dir.Agents[holder] == nil {
+			continue
+		}
+		body := text + "\n\n"
+		n := 0
+		for _, bl := range blocks {
+			if bl.By.Holder != holder {
+				continue
+			}
+			if n++; n <= 20 {
+				body += fmt.Sprintf("- `%s`, which you hold by `%s`\n", display(bl.Path), bl.By.Pattern)
+			}
+		}
+		if n > 20 {
+			body += fmt.Sprintf("- and %d more\n", n-20)
+		}
+		if err := w.tell(me, holder, subject, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// postCommit records a commit that touches a live reservation, the actor's own
+// ones included: a push then knows whose commit it is. The holder of what was
+// touched by somebody else is told, unless the bypass has done so.
+func (h *hook) postCommit() error {
+	c, err := h.b.repo.HeadCommit(h.ctx)
+	if err != nil || len(c.Changed) == 0 {
+		return err
+	}
+	h.v.Checked = len(c.Changed)
+	all, err := h.b.check(h.ctx, h.sn, Actor{}, entriesOf(c.Changed))
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var others []guard.Block
+	for _, bl := range all {
+		if h.who.ID == "" || bl.By.Holder != h.who.ID {
+			others = append(others, bl)
+		}
+	}
+	people, err := h.b.setting(h.ctx, "people")
+	if err != nil {
+		return err
+	}
+	outcome := mail.CommitSlipped
+	switch {
+	case len(others) == 0:
+		outcome = mail.CommitHeld
+	case h.bypass() != "":
+		outcome = mail.CommitBypass
+	case h.v.Mode == ModeWarn, h.who.Kind == IsPerson && people != ModeBlock:
+		outcome = mail.CommitWarned
+	}
+	return h.record(func(w *writer, me *mail.Agent) (string, error) {
+		if _, err := w.directory(); err != nil {
+			return "", err
+		}
+		if err := w.add(&mail.CommitSeen{Header: w.head(me.ID), OID: c.OID, Outcome: outcome, Touched: touched(all)}); err != nil {
+			return "", err
+		}
+		if outcome == mail.CommitSlipped || outcome == mail.CommitWarned {
+			subject := fmt.Sprintf("[guard] %s committed %s", h.name(), display(others[0].Path))
+			if err := h.tellHolders(w, me, subject, fmt.Sprintf("Commit %s (%s).", c.OID[:12], outcome), others); err != nil {
+				return "", err
+			}
+		}
+		return fmt.Sprintf("guard: commit %s by %s (%s)", c.OID[:12], h.name(), outcome), nil
+	})
+}
+
+// prePush checks the commits that a push adds. Each is judged by whose it is: a
+// commit that its holder made may be pushed by anybody. One that is older than a
+// reservation does not touch it.
+func (h *hook) prePush() error {
+	var remote, url string
+	if len(h.req.Args) > 0 {
+		remote = h.req.Args[0]
+	}
+	if len(h.req.Args) > 1 {
+		url = h.req.Args[1]
+	}
+	updates, err := gitstore.ParseRefUpdates(h.req.Stdin)
+	if err != nil {
+		return err
+	}
+	updates = withoutOurs(updates)
+	held, err := h.b.holds(h.ctx, h.sn, Actor{})
+	if err != nil || len(held) == 0 || len(updates) == 0 {
+		return err
+	}
+	commits, err := h.b.repo.Pushed(h.ctx, remote, url, updates)
+	if err != nil || len(commits) == 0 {
+		return err
+	}
+	authors, err := h.b.authors(h.ctx, h.sn)
+	if err != nil {
+		return err
+	}
+	since := map[string]int64{}
+	leases, err := h.b.leases(h.ctx, h.sn)
+	if err != nil {
+		return err
+	}
+	for id, l := range leases {
+		since[id] = l.Since.Time().Unix() // a commit knows whole seconds
+	}
+	var blocks []guard.Block
+	seen := map[string]bool{}
+	for _, c := range commits {
+		h.v.Checked += len(c.Changed)
+		author, known := authors[c.OID]
+		if !known {
+			author = h.who.ID
+		}
+		var binding []guard.Held
+		for _, l := range held {
+			if (author == "" || l.Holder != author) && c.Time.Unix() >= since[l.ID] {
+				binding = append(binding, l)
+			}
+		}
+		found, err := guard.Check(entriesOf(c.Changed), binding, h.b.ignoreCase(h.ctx))
+		if err != nil {
+			return err
+		}
+		for _, bl := range found {
+			if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
+				seen[key] = true
+				blocks = append(blocks, bl)
+			}
+		}
+	}
+	blocks, err = h.elsewhere(blocks)
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	h.refuse("this push touches "+paths(blocks)+" that others reserved", blocks)
+	return nil
+}
+
+// withoutOurs leaves out pushes of the mailbox's own refs.
+func withoutOurs(updates []gitstore.RefUpdate) []gitstore.RefUpdate {
+	var kept []gitstore.RefUpdate
+	for _, u := range updates {
+		if !strings.HasPrefix(u.RemoteRef, "refs/agentmail/") {
+			kept = append(kept, u)
+		}
+	}
+	return kept
+}
+
+// authors returns whose each recorded commit is, by the events of the time that
+// a live reservation can reach back to.
+func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot) (map[gitstore.OID]string, error) {
+	st := mail.NewState()
+	if err := b.walk(ctx, sn, "events/", recent("events", b.now().Add(-mail.MaxTTL)), st.Apply); err != nil {
+		return nil, err
+	}
+	out := map[gitstore.OID]string{}
+	for oid, list := range st.Commits {
+		out[oid] = list[0].By // the first record is the one made with the commit
+	}
+	return out, nil
+}

@@ -1,0 +1,159 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// Log lists what happened in the mailbox, newest first.
+func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
+	if who.err != nil {
+		return nil, who.err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	var agent string
+	if q.Agent != "" {
+		a := d.Lookup(q.Agent)
+		if a == nil {
+			return nil, unknownAgent(d, q.Agent)
+		}
+		agent = a.ID
+	}
+	if q.Path != "" {
+		if q.Path, err = b.relative(q.Path); err != nil {
+			return nil, err
+		}
+	}
+	fold := b.ignoreCase(ctx)
+	var list []mail.Record
+	err = b.walk(ctx, sn, "", notFiles, func(_ string, r mail.Record) {
+		if (agent == "" || r.Head().By == agent) && (q.Path == "" || about(r, q.Path, fold)) {
+			list = append(list, r)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(x, y mail.Record) int {
+		if mail.Less(y, x) {
+			return -1
+		}
+		return 1
+	})
+	list, err = page(list, q.Page, "event", func(r mail.Record) string { return r.Head().ID })
+	events := []Event{}
+	for _, r := range list {
+		events = append(events, event(d, r))
+	}
+	return events, err
+}
+
+// notFiles keeps a walk to the directories of records.
+func notFiles(dir string) bool {
+	return !strings.HasPrefix(dir, "attachments/") && !strings.HasPrefix(dir, "keys/")
+}
+
+// about reports whether a record concerns a path: a reservation that covers it,
+// a commit or bypass that touches it, a message that names it.
+func about(r mail.Record, path string, fold bool) bool {
+	path = strings.TrimSuffix(path, "/")
+	within := func(list []mail.Touched) bool {
+		return slices.ContainsFunc(list, func(t mail.Touched) bool { return t.Path == path || strings.HasPrefix(t.Path, path+"/") })
+	}
+	switch r := r.(type) {
+	case *mail.LeaseEvent:
+		for _, l := range r.Leases {
+			p, err := guard.Compile(l.Pattern)
+			if fold {
+				p = p.Fold()
+			}
+			if err == nil && (p.Match(path) || canon(l.Pattern) == canon(path)) {
+				return true
+			}
+		}
+	case *mail.Message:
+		return strings.Contains(r.Subject, path) || strings.Contains(r.Body, path)
+	case *mail.CommitSeen:
+		return within(r.Touched)
+	case *mail.Bypass:
+		return within(r.Touched)
+	}
+	return false
+}
+
+// event tells one record as a line of the log. Text of others is clipped to one
+// line; doors escape it.
+func event(d *mail.Directory, r mail.Record) Event {
+	h := r.Head()
+	e := Event{ID: h.ID, TS: ts(h.At), Agent: d.Address(h.By), Kind: "unknown"}
+	switch r := r.(type) {
+	case *mail.Message:
+		e.Kind, e.Message, e.Thread = "message", r.ID, r.ThreadKey()
+		e.To = addresses(d, append(slices.Clone(r.To), r.CC...))
+		e.Summary = fmt.Sprintf("to %s: %s", briefList(e.To), clip(r.Subject, 80))
+	case *mail.AgentChange:
+		switch {
+		case r.Name != nil:
+			e.Kind, e.Summary = "register", fmt.Sprintf("%s registers (%s, %s)", d.Address(r.Agent), value(r.Program), value(r.Model))
+		case r.Home != nil:
+			e.Kind, e.Summary = "register", d.Address(r.Agent)+" is adopted by another clone"
+		case r.ContactPolicy != nil:
+			e.Kind, e.Summary = "profile", "takes mail by policy "+*r.ContactPolicy
+		default:
+			e.Kind, e.Summary = "profile", fmt.Sprintf("refreshes its profile (%s, %s)", value(r.Program), value(r.Model))
+		}
+	case *mail.Receipt:
+		e.Kind, e.Summary = "read", "reads "+briefList(r.Read)
+		if len(r.Ack) > 0 {
+			e.Kind, e.Summary = "ack", "acknowledges "+briefList(r.Ack)
+		}
+	case *mail.LeaseEvent:
+		e.Kind = map[string]string{mail.LeaseNew: "reserve", mail.LeaseRenew: "renew", mail.LeaseRelease: "release", mail.LeaseForce: "force-release", mail.LeaseLost: "lost"}[r.Op]
+		for _, l := range r.Leases {
+			e.Leases, e.Paths = append(e.Leases, l.ID), append(e.Paths, l.Pattern)
+		}
+		e.Summary = e.Kind + " " + briefList(e.Paths)
+		if len(r.Leases) > 0 && r.Op == mail.LeaseNew && r.Leases[0].Reason != "" {
+			e.Summary += ": " + clip(r.Leases[0].Reason, 80)
+		}
+	case *mail.Contact:
+		e.Kind, e.To = "contact", []string{d.Address(r.To)}
+		e.Summary = fmt.Sprintf("link %s -> %s is %s", d.Address(r.From), d.Address(r.To), r.Status)
+	case *mail.CommitSeen:
+		e.Kind, e.Paths = "commit", touchedPaths(r.Touched)
+		e.Summary = fmt.Sprintf("commit %s (%s) touches %s", r.OID[:12], r.Outcome, briefList(e.Paths))
+	case *mail.Bypass:
+		e.Kind, e.Paths = "bypass", touchedPaths(r.Touched)
+		e.Summary = fmt.Sprintf("passes the guard (%s) at %s: %s", r.Event, briefList(e.Paths), clip(r.Reason, 80))
+	case *mail.Unknown:
+		e.Summary = fmt.Sprintf("%q, written by a newer version", clip(r.Kind, 40))
+	}
+	return e
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return clip(*s, 40)
+}
+
+func touchedPaths(list []mail.Touched) []string {
+	var out []string
+	for _, t := range list {
+		out = append(out, t.Path)
+	}
+	return unique(out)
+}

@@ -1,0 +1,217 @@
+package mailbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/hooks/githook"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+const initManifest = "init.json"
+
+// manifest is agentmail/manifest/init.json: what init was asked for.
+type manifest struct {
+	V     int  `json:"v"`
+	Hooks bool `json:"hooks"`
+}
+
+func (b *Box) manifest() (manifest, bool) {
+	data, err := b.store.Manifest(initManifest)
+	var m manifest
+	return m, err == nil && data != nil && json.Unmarshal(data, &m) == nil
+}
+
+// site asks git where hooks lie from this worktree.
+func (b *Box) site(ctx context.Context) (githook.Site, error) {
+	s := githook.Site{CommonDir: b.repo.CommonDir, TopLevel: b.repo.TopLevel, Bare: b.repo.Bare,
+		HooksDir: filepath.Join(b.repo.CommonDir, "hooks")}
+	if _, err := b.repo.Config(ctx); err != nil {
+		return s, asMail(err)
+	}
+	v, set := b.repo.Get(ctx, "core.hookspath")
+	if !set {
+		return s, nil
+	}
+	s.HooksPath, s.Scope, s.Origin = v.Value, v.Scope, v.Origin
+	dir, err := b.repo.HooksDir(ctx)
+	if err != nil && v.Value == "" {
+		dir = "" // git runs no hooks at all then
+	} else if err != nil {
+		return s, asMail(err)
+	}
+	s.HooksDir = dir
+	return s, nil
+}
+
+// Init sets the repository up: a directory of ours in the git directory, and the
+// hooks. It writes nothing elsewhere. Doing it again changes nothing.
+func (b *Box) Init(ctx context.Context, r InitRequest) (SetupResult, error) {
+	out := SetupResult{Changes: []Change{}, DryRun: r.DryRun}
+	if v, err := gitstore.GitVersion(ctx); err == nil && !gitstore.AtLeast(v, gitstore.MinGit) {
+		return out, mail.Errorf(mail.NoRepo, "git %s is too old, %s or newer is needed", v, gitstore.MinGit)
+	}
+	path := filepath.Join(b.repo.CommonDir, "agentmail", "manifest", initManifest)
+	m, done := b.manifest()
+	action := "create"
+	if done {
+		action = "keep"
+	}
+	out.Changes = append(out.Changes, Change{action, path, "marks this repository as set up; mail will lie on refs/agentmail/log/"})
+	var hooks SetupResult
+	var refused error
+	if !r.NoHooks && !b.repo.Bare {
+		hooks, refused = b.HooksInstall(ctx, true, r.Binary)
+	}
+	if !r.DryRun {
+		data, err := json.Marshal(manifest{1, m.Hooks || !r.NoHooks && !b.repo.Bare})
+		if err != nil {
+			return out, err
+		}
+		if !done || !m.Hooks && !r.NoHooks && !b.repo.Bare {
+			if err := b.store.SetUp(initManifest, append(data, '\n')); err != nil {
+				return out, asMail(err)
+			}
+		}
+		if !r.NoHooks && !b.repo.Bare && refused == nil {
+			hooks, refused = b.HooksInstall(ctx, false, r.Binary)
+		}
+	}
+	out.Changes = append(out.Changes, hooks.Changes...)
+	return out, refused
+}
+
+func changes(list []githook.Change) []Change {
+	out := []Change{}
+	for _, c := range list {
+		note := c.Note
+		if c.Hint != "" {
+			note = strings.TrimPrefix(note+"; "+c.Hint, "; ")
+		}
+		out = append(out, Change{string(c.Action), c.File, note})
+	}
+	return out
+}
+
+// HooksInstall puts the git hooks in, or with dryRun says what it would do.
+// binary is the path that hooks fall back to when PATH does not lead to us.
+func (b *Box) HooksInstall(ctx context.Context, dryRun bool, binary string) (SetupResult, error) {
+	s, err := b.site(ctx)
+	if err != nil {
+		return SetupResult{Changes: []Change{}, DryRun: dryRun}, err
+	}
+	do := githook.Install
+	if dryRun {
+		do = githook.Plan
+	}
+	list, err := do(s, githook.Options{Binary: binary, Perm: b.hookPerm(ctx)})
+	return SetupResult{changes(list), dryRun}, err
+}
+
+func (b *Box) hookPerm(ctx context.Context) os.FileMode {
+	switch v, _ := b.repo.Get(ctx, "core.sharedrepository"); v.Value {
+	case "group", "true", "1":
+		return 0o775
+	case "all", "world", "everybody", "2":
+		return 0o777
+	}
+	return 0
+}
+
+// HooksUninstall takes the git hooks out again, byte for byte.
+func (b *Box) HooksUninstall(ctx context.Context, dryRun bool) (SetupResult, error) {
+	s, err := b.site(ctx)
+	if err != nil {
+		return SetupResult{Changes: []Change{}, DryRun: dryRun}, err
+	}
+	do := githook.Uninstall
+	if dryRun {
+		do = githook.PlanUninstall
+	}
+	list, err := do(s)
+	return SetupResult{changes(list), dryRun}, err
+}
+
+// HooksStatus reports whether git would run the guard from this worktree.
+func (b *Box) HooksStatus(ctx context.Context) (GuardState, error) {
+	mode, err := b.mode(ctx)
+	if err != nil {
+		return GuardState{}, err
+	}
+	s, err := b.site(ctx)
+	if err != nil {
+		return GuardState{}, err
+	}
+	r := githook.Status(s)
+	g := GuardState{Mode: mode, Active: r.Active && mode != ModeOff, Cause: r.Cause, Hooks: []HookState{}}
+	if mode == ModeOff {
+		g.Cause = "agentmail.guard is off in this repository's configuration"
+	}
+	for _, e := range r.Events {
+		g.Hooks = append(g.Hooks, HookState{e.Event, string(e.State), e.File, e.Note})
+	}
+	return g, nil
+}
+
+// GuardNotice returns one line if this repository's hooks were put in but git
+// would not run them from this worktree, else "".
+func (b *Box) GuardNotice(ctx context.Context) string {
+	if m, ok := b.manifest(); !ok || !m.Hooks || b.repo.Bare {
+		return ""
+	}
+	g, err := b.HooksStatus(ctx)
+	if err != nil || g.Active || g.Mode == ModeOff {
+		return ""
+	}
+	return "the guard is not active in this worktree: " + g.Cause + " (git agentmail hooks status)"
+}
+
+// Uninstall is the inverse of Init and of all that came after it: hooks, refs,
+// objects, files. With KeepMail the mail stays.
+func (b *Box) Uninstall(ctx context.Context, r UninstallRequest) (SetupResult, error) {
+	out := SetupResult{Changes: []Change{}, DryRun: r.DryRun}
+	list, err := b.store.Footprint(ctx, r.KeepMail)
+	if err != nil {
+		return out, asMail(err)
+	}
+	if !b.repo.Bare {
+		hooks, err := b.HooksUninstall(ctx, r.DryRun)
+		out.Changes = append(out.Changes, hooks.Changes...)
+		if err != nil {
+			return out, err
+		}
+	}
+	for _, p := range list {
+		out.Changes = append(out.Changes, Change{Action: "remove", Path: p})
+	}
+	if r.DryRun {
+		return out, nil
+	}
+	b.mu.Lock()
+	b.live = live{}
+	b.mu.Unlock()
+	return out, asMail(b.store.Purge(ctx, r.KeepMail))
+}
+
+// UnpushedSummary says in one line what an uninstall that does not keep the mail
+// destroys; "" if there is nothing.
+func (b *Box) UnpushedSummary(ctx context.Context) (string, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil || sn.Version() == "" {
+		return "", err
+	}
+	files, err := sn.List(ctx, "mail/", nil)
+	if err != nil {
+		return "", asMail(err)
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s and %s, which no remote has", plural(len(files), "message"), plural(len(d.Agents), "agent")), nil
+}
