@@ -1,0 +1,84 @@
+# make demo and make test need only Go and git. make ci is what .ci/run calls.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+BIN     := bin
+PACKAGE := github.com/git-agentmail/git-agentmail
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+.PHONY: all build demo test ci race lint fuzz cross bench soak install uninstall clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/git-agentmail
+
+# The main job on real input: this repository is cloned into a scratch
+# directory, and two agents in two worktrees play the session of the README.
+demo: build
+	$(BIN)/git-agentmail demo --from .
+
+test:
+	$(GO) test ./...
+
+# Everything a change must pass.
+ci: build lint race fuzz cross
+
+lint:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt differs: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+# The race detector needs a C compiler; where there is none the tests run
+# without it, and say so.
+race:
+	@if $(GO) env CC | xargs -I{} sh -c 'command -v {}' >/dev/null 2>&1; then \
+		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...; \
+	else echo "no C compiler: tests run without the race detector"; $(GO) test -timeout 20m ./...; fi
+
+FUZZTIME ?= 10s
+fuzz:
+	$(GO) test ./mail -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./mail -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./guard -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
+
+cross:
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/git-agentmail || exit 1; \
+	done; done
+	@for os in darwin windows; do echo "vet $$os"; GOOS=$$os $(GO) vet ./... || exit 1; done
+
+# Figures against their demands, written to doc/BENCHMARKS.md.
+bench:
+	$(GO) run ./internal/bench -out doc/BENCHMARKS.md
+
+# The long way: fuzzing for minutes, kill -9 by the thousand.
+soak:
+	$(MAKE) fuzz FUZZTIME=5m
+	AGENTMAIL_SOAK=1 $(GO) test -count=1 -timeout 2h ./gitstore ./mail ./guard ./mailbox
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(BIN)/git-agentmail $(DESTDIR)$(PREFIX)/bin/git-agentmail
+	$(BIN)/git-agentmail man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BIN)/git-agentmail completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail
+	$(BIN)/git-agentmail completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail
+	$(BIN)/git-agentmail completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/git-agentmail.fish
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/git-agentmail $(DESTDIR)$(PREFIX)/share/man/man1/git-agentmail*.1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/git-agentmail.fish
+
+clean:
+	rm -rf $(BIN)
