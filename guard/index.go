@@ -340,7 +340,7 @@ func (w *walker) each(at int32, name string, f func(child int32)) {
 	}
 	for i := 0; i+3 <= len(name); i++ {
 		for _, to := range t.grams[gram{at, [3]byte{name[i], name[i+1], name[i+2]}}] {
-			if t.nodes[to].glob.match(name)  {
+			if t.nodes[to].glob.match(name) && !strings.Contains(name[:i+2], name[i:i+3]) {
 				f(to) // once, even if the name has the gram twice
 			}
 		}
