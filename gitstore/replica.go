@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"regexp"
+	"strings"
 )
 
 func cryptoRand(b []byte) { rand.Read(b) }
@@ -19,7 +19,7 @@ type replicaFile struct {
 	Created string `json:"created"`
 }
 
-var replicaID = regexp.MustCompile(`^[0-9a-hjkmnp-tv-z]{10}$`)
+func isReplica(s string) bool { return len(s) == 10 && strings.Trim(s, crockford) == "" }
 
 // replica returns this clone's id, or "" before its first write.
 func (r *Repo) replica() (string, error) {
@@ -30,7 +30,7 @@ func (r *Repo) replica() (string, error) {
 		return "", nil
 	case errors.Is(err, fs.ErrPermission):
 		return "", errf(ReadOnly, "read %q: %w", r.dir("replica.json"), err)
-	case err != nil || !replicaID.MatchString(f.Replica):
+	case err != nil || !isReplica(f.Replica):
 		return "", errf(Damaged, "%q does not say who this clone is; delete it and this clone takes a new identity, no mail is lost", r.dir("replica.json")).
 			hint("rm %s", r.dir("replica.json"))
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -263,19 +264,18 @@ func newRecord(path string, isMessage bool, fields []field, data []byte) (Record
 	return u, nil
 }
 
-var keysOf = map[reflect.Type]map[string]bool{}
-
-func init() {
-	for _, r := range []any{Message{}, AgentChange{}, Receipt{}, LeaseEvent{}, Contact{}, CommitSeen{}, Bypass{}} {
-		t := reflect.TypeOf(r)
-		m := map[string]bool{}
-		addKeys(t, m)
-		keysOf[t] = m
-	}
-}
+var keysOf sync.Map // reflect.Type to map[string]bool
 
 // jsonKeys returns the keys that records of type t have of their own.
-func jsonKeys(t reflect.Type) map[string]bool { return keysOf[t] }
+func jsonKeys(t reflect.Type) map[string]bool {
+	if m, ok := keysOf.Load(t); ok {
+		return m.(map[string]bool)
+	}
+	m := map[string]bool{}
+	addKeys(t, m)
+	keysOf.Store(t, m)
+	return m
+}
 
 func addKeys(t reflect.Type, m map[string]bool) {
 	for i := range t.NumField() {

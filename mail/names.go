@@ -4,18 +4,23 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // HumanOverseer is the name under which a person acts. No agent can take it.
 const HumanOverseer = "HumanOverseer"
 
-var (
-	nameForm   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{1,63}$`)
-	threadForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	topicForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	emailForm  = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
-	lowerForm  = regexp.MustCompile(`^[a-z]+$`)
+const (
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	alnum   = letters + "0123456789"
 )
+
+// consists reports whether s has least to most characters, all of them in set
+// and the first one in first.
+func consists(s, first, set string, least, most int) bool {
+	return len(s) >= least && len(s) <= most && strings.IndexByte(first, s[0]) >= 0 && strings.Trim(s, set) == ""
+}
 
 // CleanName removes what a name cannot hold: everything but letters and digits,
 // and what is past 128 characters.
@@ -36,14 +41,14 @@ func CleanName(s string) string {
 // to 63 letters and digits, no known mistake, not reserved.
 func ValidName(s string) bool {
 	_, wrong := NameMistake(s)
-	return nameForm.MatchString(s) && !wrong && !strings.EqualFold(s, HumanOverseer)
+	return consists(s, letters, alnum, 2, 64) && !wrong && !strings.EqualFold(s, HumanOverseer)
 }
 
 // ValidThread reports whether s can name a thread.
-func ValidThread(s string) bool { return threadForm.MatchString(s) }
+func ValidThread(s string) bool { return consists(s, alnum, alnum+"._-", 1, 128) }
 
 // ValidTopic reports whether s can be a topic.
-func ValidTopic(s string) bool { return topicForm.MatchString(s) }
+func ValidTopic(s string) bool { return consists(s, alnum+"_-", alnum+"_-", 1, 64) }
 
 // Mistake is a known way of getting a name wrong.
 type Mistake struct {
@@ -51,19 +56,27 @@ type Mistake struct {
 	Why  string // what it is, to complete "is ..."
 }
 
-var (
-	programs  = words(`claude claudecode codex codexcli gemini geminicli cursor windsurf cline copilot githubcopilot opencode aider amp zed vscode roo roocode goose continue droid`)
-	models    = regexp.MustCompile(`(?i)^(gpt[-.]?\d|gpt[-.]?o|chatgpt|o[134](-?mini|-?preview)?$|claude[-.]?(\d|opus|sonnet|haiku)|opus|sonnet|haiku|gemini[-.]?(\d|pro|flash)|llama|mistral|mixtral|deepseek|qwen|grok|kimi|glm[-.]?\d)`)
-	broadcast = words(`all * everyone broadcast @all @everyone`)
-	roles     = []string{"agent", "bot", "assistant", "helper", "worker", "manager", "coordinator", "developer", "engineer", "reviewer", "tester", "migrator", "refactorer", "fixer", "harmonizer", "integrator", "optimizer", "analyzer"}
+const (
+	programs  = " claude claudecode codex codexcli gemini geminicli cursor windsurf cline copilot githubcopilot opencode aider amp zed vscode roo roocode goose continue droid "
+	broadcast = " all * everyone broadcast @all @everyone "
+	roles     = "agent bot assistant helper worker manager coordinator developer engineer reviewer tester migrator refactorer fixer harmonizer integrator optimizer analyzer"
 )
 
-func words(s string) map[string]bool {
-	m := map[string]bool{}
-	for w := range strings.FieldsSeq(s) {
-		m[w] = true
-	}
-	return m
+// models is compiled when a name is first looked at: a hook, which starts with
+// every commit, looks at none.
+var models = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(gpt[-.]?\d|gpt[-.]?o|chatgpt|o[134](-?mini|-?preview)?$|claude[-.]?(\d|opus|sonnet|haiku)|opus|sonnet|haiku|gemini[-.]?(\d|pro|flash)|llama|mistral|mixtral|deepseek|qwen|grok|kimi|glm[-.]?\d)`)
+})
+
+// among reports whether word is one of list, whose words stand between blanks.
+func among(list, word string) bool {
+	return word != "" && !strings.Contains(word, " ") && strings.Contains(list, " "+word+" ")
+}
+
+func isEmail(s string) bool {
+	name, host, ok := strings.Cut(s, "@")
+	return ok && name != "" && !strings.ContainsAny(s, " \t") && !strings.Contains(host, "@") &&
+		strings.Contains(strings.Trim(host, "."), ".")
 }
 
 // NameMistake tells which known mistake s looks like, if any. It is asked when
@@ -72,33 +85,33 @@ func NameMistake(s string) (Mistake, bool) {
 	low := strings.ToLower(strings.TrimSpace(s))
 	bare := strings.ToLower(CleanName(s))
 	switch {
-	case broadcast[low]:
+	case among(broadcast, low):
 		return Mistake{"BROADCAST_ATTEMPT", "a word for everybody; use --broadcast"}, true
-	case emailForm.MatchString(low):
+	case isEmail(low):
 		return Mistake{"EMAIL_AS_AGENT", "an e-mail address"}, true
-	case programs[bare]:
+	case among(programs, bare):
 		return Mistake{"PROGRAM_NAME_AS_AGENT", "the name of a program"}, true
-	case models.MatchString(low):
+	case models().MatchString(low):
 		return Mistake{"MODEL_NAME_AS_AGENT", "the name of a model"}, true
 	}
-	for _, role := range roles {
+	for role := range strings.FieldsSeq(roles) {
 		if strings.HasSuffix(bare, role) {
 			return Mistake{"DESCRIPTIVE_NAME", "a description of a role"}, true
 		}
 	}
-	if lowerForm.MatchString(strings.TrimSpace(s)) {
+	if s = strings.TrimSpace(s); consists(s, lower, lower, 1, 128) {
 		return Mistake{"UNIX_USERNAME_AS_AGENT", "a single word in lower case, like a user name"}, true
 	}
 	return Mistake{}, false
 }
 
 // placeholders are marks of text that somebody forgot to fill in.
-var placeholders = []string{"YOUR_PROJECT", "YOUR_AGENT", "YOUR_NAME", "PLACEHOLDER", "<PROJECT>", "<AGENT>", "<NAME>", "{PROJECT}", "{AGENT}", "{NAME}", "$PROJECT", "$AGENT"}
+const placeholders = "YOUR_PROJECT YOUR_AGENT YOUR_NAME PLACEHOLDER <PROJECT> <AGENT> <NAME> {PROJECT} {AGENT} {NAME} $PROJECT $AGENT"
 
 // Placeholder returns the mark in s that shows it is text to be filled in, or "".
 func Placeholder(s string) string {
 	up := strings.ToUpper(s)
-	for _, p := range placeholders {
+	for p := range strings.FieldsSeq(placeholders) {
 		if strings.Contains(up, p) {
 			return p
 		}
@@ -164,6 +177,7 @@ func distance(a, b string) int {
 // NewName returns a memorable name that taken does not know: an adjective and a
 // noun, and from the hundredth try on a number behind them.
 func NewName(random func([]byte), taken func(string) bool) string {
+	adjectives, nouns := strings.Fields(adjectives), strings.Fields(nouns)
 	for try := 0; ; try++ {
 		var b [4]byte
 		random(b[:])

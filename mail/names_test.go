@@ -2,11 +2,12 @@ package mail
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
 func TestWordLists(t *testing.T) {
-	for _, list := range [][]string{adjectives, nouns} {
+	for _, list := range [][]string{strings.Fields(adjectives), strings.Fields(nouns)} {
 		if len(list) != 64 {
 			t.Errorf("%d words, want 64", len(list))
 		}
@@ -14,8 +15,8 @@ func TestWordLists(t *testing.T) {
 			t.Errorf("a word stands twice")
 		}
 	}
-	for _, a := range adjectives {
-		for _, n := range nouns {
+	for _, a := range strings.Fields(adjectives) {
+		for _, n := range strings.Fields(nouns) {
 			if !ValidName(a + n) {
 				m, _ := NameMistake(a + n)
 				t.Fatalf("generated name %q is not valid: %v", a+n, m)

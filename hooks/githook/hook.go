@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -97,7 +98,7 @@ func (h hook) insertion() (pos int, why string) {
 		return 0, "has Windows line ends (CRLF), with which it does not run everywhere"
 	case bytes.HasPrefix(first, []byte("\xef\xbb\xbf")):
 		return 0, "begins with a byte order mark"
-	case restarts.Match(h.rest):
+	case restarts().Match(h.rest):
 		return 0, "hands itself to another program"
 	case !bytes.HasPrefix(first, []byte("#!")):
 		// git runs a script without a #! line by sh, so its top is the place.
@@ -112,9 +113,15 @@ func (h hook) insertion() (pos int, why string) {
 	return len(first) + 1, ""
 }
 
+// lazy compiles a pattern when it is first used: this package is linked into
+// every hook, and most look at none.
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 // restarts finds scripts of two languages, such as `exec tclsh "$0" "$@"`: the
 // other program reads the whole file and would stumble over our block.
-var restarts = regexp.MustCompile(`(?m)^[^#\n]*\bexec["']?(\s+[^\s$()` + "`" + `]+)+\s+"?\$0"?(\s|$)`)
+var restarts = lazy(`(?m)^[^#\n]*\bexec["']?(\s+[^\s$()` + "`" + `]+)+\s+"?\$0"?(\s|$)`)
 
 var (
 	// The shells that the block was tried with. Not yash: it loses text that
@@ -125,8 +132,8 @@ var (
 	}
 	// Among the options left out are -c, -n, -r, -s and -t, with which the
 	// script, or a block in it, does not run as written.
-	shellOption  = regexp.MustCompile(`^-[abefhkluvxBCEHPT]*o?$|^--$`)
-	shellSetting = regexp.MustCompile(`^(allexport|errexit|noglob|nounset|pipefail|posix|verbose|xtrace)$`)
+	shellOption  = lazy(`^-[abefhkluvxBCEHPT]*o?$|^--$`)
+	shellSetting = lazy(`^(allexport|errexit|noglob|nounset|pipefail|posix|verbose|xtrace)$`)
 )
 
 // notShell says what is wrong with the text after #!, or nothing if it names a
@@ -146,10 +153,10 @@ func notShell(line string) string {
 		return "is run by " + quoted(strings.TrimSpace(line)) + ", not by a shell"
 	}
 	for i := 1; i < len(f); i++ {
-		ok := shellOption.MatchString(f[i])
+		ok := shellOption().MatchString(f[i])
 		if ok && strings.HasSuffix(f[i], "o") {
 			i++
-			ok = i < len(f) && shellSetting.MatchString(f[i])
+			ok = i < len(f) && shellSetting().MatchString(f[i])
 		}
 		if !ok {
 			return "is run by " + quoted(strings.TrimSpace(line)) + ", with an option that the guard may not work under"

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -103,13 +102,13 @@ func calledFrom(site Site, event string, h hook) string {
 	return ""
 }
 
-var callLine = regexp.MustCompile(`(?m)^[^#\n]*\bgit[- ]agentmail(?:\.exe)?[^#\n\w]{1,6}hook[^#\n\w]{1,6}([a-z-]+)`)
+var callLine = lazy(`(?m)^[^#\n]*\bgit[- ]agentmail(?:\.exe)?[^#\n\w]{1,6}hook[^#\n\w]{1,6}([a-z-]+)`)
 
 // calls reports whether a line of data, not a comment, runs our hook for event:
 // git-agentmail hook pre-commit "$@", or the same as a list of words in another
 // language.
 func calls(data []byte, event string) bool {
-	for _, m := range callLine.FindAllSubmatch(data, -1) {
+	for _, m := range callLine().FindAllSubmatch(data, -1) {
 		if string(m[1]) == event {
 			return true
 		}
