@@ -23,6 +23,10 @@ type Repo struct {
 	given []string // the environment as given, for questions about the user's index
 	env   []string // the environment for our own work
 
+	localOnce  sync.Once
+	local      map[string]string
+	localPlain bool // local was read without git
+
 	configOnce sync.Once
 	configList []Setting
 	configErr  error
@@ -173,8 +177,14 @@ func (r *Repo) Get(ctx context.Context, key string) (Setting, bool) {
 
 // Local returns the value of key in the repository's own configuration file
 // alone. The guard's switches are read this way: a global setting or a `git -c`
-// must not switch one repository's guard off in silence.
+// must not switch one repository's guard off in silence. It starts no process
+// where the file is plain enough to be read without git.
 func (r *Repo) Local(ctx context.Context, key string) (string, bool, error) {
+	r.localOnce.Do(func() { r.local, r.localPlain = r.localConfig() })
+	if r.localPlain {
+		v, ok := r.local[key]
+		return v, ok, nil
+	}
 	list, err := r.Config(ctx)
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i].Key == key && list[i].Scope == "local" {

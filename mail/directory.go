@@ -2,6 +2,7 @@ package mail
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (d *Directory) Apply(replica string, r Record) {
 			a = &Agent{ID: r.Agent, First: m, Since: r.At}
 			d.Agents[r.Agent] = a
 		}
-		if m.Compare(a.First) < 0 {
+		if c := m.Compare(a.First); c < 0 || c == 0 && r.At < a.Since {
 			a.First, a.Since = m, r.At
 		}
 		a.Name.set(r.Name, m)
@@ -106,7 +107,7 @@ func (d *Directory) Apply(replica string, r Record) {
 		key := r.From + " " + r.To
 		l := &Link{From: r.From, To: r.To, Status: r.Status, Reason: r.Reason, Updated: r.At, Mark: m}
 		if r.Expires != nil {
-			l.Expires = *r.Expires
+			l.Expires = max(*r.Expires, 1) // 0 means never
 		}
 		old := d.Links[key]
 		if old == nil || l.beats(old) {
@@ -120,8 +121,9 @@ func (d *Directory) Apply(replica string, r Record) {
 // approved; then any fixed order.
 func (l *Link) beats(o *Link) bool {
 	rank := map[string]int{LinkApproved: 0, LinkPending: 1, LinkBlocked: 2}
+	end := func(l *Link) Time { return cmp.Or(l.Expires, math.MaxInt64) } // 0 is never
 	return cmp.Or(l.Mark.Compare(o.Mark), cmp.Compare(rank[l.Status], rank[o.Status]),
-		cmp.Compare(o.Expires, l.Expires), strings.Compare(l.Reason, o.Reason), cmp.Compare(l.Updated, o.Updated)) > 0
+		cmp.Compare(end(o), end(l)), strings.Compare(l.Reason, o.Reason), cmp.Compare(l.Updated, o.Updated)) > 0
 }
 
 // Link returns the link between two agents, or nil.
@@ -156,10 +158,12 @@ func (d *Directory) owner(name string) *Agent {
 
 // Address returns how the agent is addressed: its name or, where another agent
 // registered that name earlier, the name with the shortest prefix of its id
-// that tells it apart, such as BlueLake~7q. Of an unknown id it is the id.
+// that tells it apart, such as BlueLake~7q. Of an unknown id it is the id, and
+// so where a log, by damage or malice, gives no name, or one that would be taken
+// for somebody else's address.
 func (d *Directory) Address(id string) string {
 	a := d.Agents[id]
-	if a == nil {
+	if a == nil || !consists(a.Name.Value, letters, alnum, 2, 64) || d.Agents[a.Name.Value] != nil {
 		return id
 	}
 	if d.owner(a.Name.Value) == a {
@@ -185,7 +189,10 @@ func (d *Directory) Lookup(address string) *Agent {
 		return a
 	}
 	name, prefix, tilde := strings.Cut(address, "~")
-	if !tilde {
+	switch {
+	case name == "": // of an agent that has none yet
+		return nil
+	case !tilde:
 		return d.owner(name)
 	}
 	var found *Agent
@@ -206,13 +213,12 @@ func (d *Directory) Local(name, replica string) *Agent {
 	if a := d.Lookup(name); a != nil && a.Home.Value == replica {
 		return a
 	}
-	var found *Agent
 	for _, a := range d.List() {
-		if a.Home.Value == replica && strings.EqualFold(a.Name.Value, name) && found == nil {
-			found = a
+		if name != "" && a.Home.Value == replica && strings.EqualFold(a.Name.Value, name) {
+			return a
 		}
 	}
-	return found
+	return nil
 }
 
 // Names returns the addresses of all agents in order of registration.

@@ -23,7 +23,6 @@ type State struct {
 	Unknown  []*Unknown
 
 	messages map[string][]letter // copies of one id; more than one only by damage or malice
-	seen     map[string]bool     // ids of events already applied that are kept as lists
 }
 
 type letter struct {
@@ -40,7 +39,6 @@ func NewState() *State {
 		Active:    map[string]Time{},
 		Commits:   map[string][]*CommitSeen{},
 		messages:  map[string][]letter{},
-		seen:      map[string]bool{},
 	}
 }
 
@@ -62,50 +60,43 @@ func (s *State) Apply(replica string, r Record) {
 			s.messages[r.ID] = append(copies, letter{replica, r})
 		}
 	case *Receipt:
+		at := max(r.At, 1) // 0 means never
 		for _, id := range r.Read {
-			s.delivery(id, r.By).read(r.At)
+			s.delivery(id, r.By).read(at)
 		}
 		for _, id := range r.Ack {
 			d := s.delivery(id, r.By)
-			d.read(r.At) // ack implies read
-			if d.Ack == 0 || r.At < d.Ack {
-				d.Ack = r.At
+			d.read(at) // ack implies read
+			if d.Ack == 0 || at < d.Ack {
+				d.Ack = at
 			}
 		}
 	case *CommitSeen:
-		if s.once(replica, r) {
-			s.Commits[r.OID] = append(s.Commits[r.OID], r)
-			slices.SortFunc(s.Commits[r.OID], func(a, b *CommitSeen) int { return order(a, b) })
-		}
+		s.Commits[r.OID] = insert(s.Commits[r.OID], r)
 	case *Bypass:
-		if s.once(replica, r) {
-			s.Bypasses = insert(s.Bypasses, r)
-		}
+		s.Bypasses = insert(s.Bypasses, r)
 	case *Unknown:
-		if s.once(replica, r) {
-			s.Unknown = insert(s.Unknown, r)
-		}
+		s.Unknown = insert(s.Unknown, r)
 	}
 }
 
+// order is the order of the log. Of records that share stamp and id, which only
+// damage or malice makes, their place and bytes decide.
 func order(a, b Record) int {
 	ha, hb := a.Head(), b.Head()
-	return cmp.Or(ha.HLC.Compare(hb.HLC), strings.Compare(ha.ID, hb.ID))
-}
-
-func insert[R Record](list []R, r R) []R {
-	i, _ := slices.BinarySearchFunc(list, r, func(a, b R) int { return order(a, b) })
-	return slices.Insert(list, i, r)
-}
-
-// once reports whether this record is seen for the first time.
-func (s *State) once(replica string, r Record) bool {
-	key := replica + " " + r.Path()
-	if s.seen[key] {
-		return false
+	if c := cmp.Or(ha.HLC.Compare(hb.HLC), strings.Compare(ha.ID, hb.ID)); c != 0 {
+		return c
 	}
-	s.seen[key] = true
-	return true
+	return cmp.Or(strings.Compare(a.Path(), b.Path()), strings.Compare(encoding(a), encoding(b)))
+}
+
+// insert adds r where it belongs. One record found twice, or in two logs, is one.
+func insert[R Record](list []R, r R) []R {
+	i, there := slices.BinarySearchFunc(list, r, func(a, b R) int { return order(a, b) })
+	if there {
+		return list
+	}
+	return slices.Insert(list, i, r)
 }
 
 func (s *State) delivery(message, agent string) *Delivery {
@@ -164,8 +155,8 @@ func (s *State) prefer(a, b letter) bool {
 
 func sameMessage(a, b *Message) bool { return a == b || encoding(a) == encoding(b) }
 
-func encoding(m *Message) string {
-	data, _ := Encode(m)
+func encoding(r Record) string {
+	data, _ := Encode(r)
 	return string(data)
 }
 

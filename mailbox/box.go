@@ -29,6 +29,7 @@ type Options struct {
 	Rand     func([]byte)     // fills with random bytes; nil is crypto/rand
 	Report   func(string)     // receives one-line notes about something put right or passed over
 	LockWait time.Duration    // how long a write waits for its turn; 0 is ten seconds
+	InHook   bool             // git started this process as a hook of a commit, merge or push
 }
 
 // Box is the mailbox of one repository.
@@ -63,7 +64,11 @@ func Open(ctx context.Context, opt Options) (*Box, error) {
 		}
 		opt.Dir = dir
 	}
-	repo, err := gitstore.Find(ctx, opt.Dir, opt.Environ)
+	find := gitstore.Find
+	if opt.InHook {
+		find = gitstore.FromHook
+	}
+	repo, err := find(ctx, opt.Dir, opt.Environ)
 	if err != nil {
 		return nil, asMail(err)
 	}

@@ -126,12 +126,16 @@ func (h *hook) preCommit() error {
 			}
 		}
 	}
+	held, err := h.b.holds(h.ctx, h.sn, h.who)
+	if err != nil || len(held) == 0 {
+		return err // nothing is reserved by others: git need not be asked
+	}
 	changed, err := h.b.repo.Staged(h.ctx, merging)
 	if err != nil || len(changed) == 0 {
 		return err
 	}
 	h.v.Checked = len(changed)
-	blocks, err := h.b.check(h.ctx, h.sn, h.who, entriesOf(changed))
+	blocks, err := guard.Check(entriesOf(changed), held, h.b.ignoreCase(h.ctx))
 	if err != nil {
 		return err
 	}
@@ -267,12 +271,16 @@ func (h *hook) tellHolders(w *writer, me *mail.Agent, subject, text string, bloc
 // ones included: a push then knows whose commit it is. The holder of what was
 // touched by somebody else is told, unless the bypass has done so.
 func (h *hook) postCommit() error {
+	held, err := h.b.holds(h.ctx, h.sn, Actor{})
+	if err != nil || len(held) == 0 {
+		return err // nothing is reserved: git need not be asked
+	}
 	c, err := h.b.repo.HeadCommit(h.ctx)
 	if err != nil || len(c.Changed) == 0 {
 		return err
 	}
 	h.v.Checked = len(c.Changed)
-	all, err := h.b.check(h.ctx, h.sn, Actor{}, entriesOf(c.Changed))
+	all, err := guard.Check(entriesOf(c.Changed), held, h.b.ignoreCase(h.ctx))
 	if err != nil || len(all) == 0 {
 		return err
 	}

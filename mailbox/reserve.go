@@ -243,9 +243,18 @@ func (b *Box) kindOf(p guard.Pattern, tracked []string) guard.Kind {
 	return guard.File
 }
 
+// ignoreCase is core.ignorecase, which git writes into the repository's own
+// configuration when it finds such a file system.
 func (b *Box) ignoreCase(ctx context.Context) bool {
-	v, ok := b.repo.Get(ctx, "core.ignorecase")
-	return ok && (v.Value == "true" || v.Value == "" || v.Value == "yes" || v.Value == "on" || v.Value == "1")
+	v, ok, err := b.repo.Local(ctx, "core.ignorecase")
+	if !ok || err != nil {
+		return false
+	}
+	switch strings.ToLower(v) {
+	case "true", "", "yes", "on", "1":
+		return true
+	}
+	return false
 }
 
 // conflicts returns who stands in the way of a pattern: other agents' live

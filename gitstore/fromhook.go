@@ -1,0 +1,94 @@
+package gitstore
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/config"
+)
+
+// FromHook is Find for a process that git itself started as a hook of a commit,
+// merge or push. There git has found the repository and checked that it may be
+// used, runs us at the root of the work tree, and says in the environment where
+// the git directory is if that is not .git; so the parts can be read from where
+// gitrepository-layout(5) puts them, which saves every commit a process. What is
+// out of the ordinary is left to Find.
+func FromHook(ctx context.Context, dir string, environ []string) (*Repo, error) {
+	if r, ok := fromHook(dir, environ); ok {
+		return r, nil
+	}
+	return Find(ctx, dir, environ)
+}
+
+func fromHook(dir string, environ []string) (*Repo, bool) {
+	env := map[string]string{}
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			env[k] = v
+		}
+	}
+	for _, name := range []string{"GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_QUARANTINE_PATH"} {
+		if env[name] != "" {
+			return nil, false
+		}
+	}
+	r := &Repo{Dir: dir, TopLevel: dir, GitDir: env["GIT_DIR"], given: environ}
+	if r.GitDir == "" {
+		r.GitDir = ".git"
+	}
+	if !filepath.IsAbs(r.GitDir) {
+		r.GitDir = filepath.Join(dir, r.GitDir)
+	}
+	if st, err := os.Stat(r.GitDir); err != nil || !st.IsDir() {
+		return nil, false // a file that points elsewhere, or a link to one
+	}
+	if real, err := filepath.EvalSymlinks(r.GitDir); err != nil || real != r.GitDir {
+		return nil, false
+	}
+	r.CommonDir = r.GitDir
+	if data, err := os.ReadFile(filepath.Join(r.GitDir, "commondir")); err == nil {
+		r.CommonDir = strings.TrimSuffix(string(data), "\n")
+		if !filepath.IsAbs(r.CommonDir) {
+			r.CommonDir = filepath.Join(r.GitDir, r.CommonDir)
+		}
+	}
+	r.Objects = filepath.Join(r.CommonDir, "objects")
+	if st, err := os.Stat(r.Objects); err != nil || !st.IsDir() {
+		return nil, false
+	}
+	local, ok := r.localConfig()
+	if !ok || local["core.bare"] == "true" || local["core.worktree"] != "" {
+		return nil, false
+	}
+	for key := range local {
+		if strings.HasPrefix(key, "extensions.") && key != "extensions.worktreeconfig" {
+			return nil, false
+		}
+	}
+	r.env = ownEnv(environ, r.CommonDir)
+	return r, true
+}
+
+// localConfig reads the repository's own configuration file, without what it
+// includes, as `git config --local` does: keys in lower case, the last value of
+// each, subsections left out. ok is false if it cannot be read with certainty.
+func (r *Repo) localConfig() (map[string]string, bool) {
+	data, err := os.ReadFile(filepath.Join(r.CommonDir, "config"))
+	if err != nil {
+		return nil, false
+	}
+	c := config.New()
+	if err := config.NewDecoder(bytes.NewReader(data)).Decode(c); err != nil {
+		return nil, false
+	}
+	out := map[string]string{}
+	for _, s := range c.Sections {
+		for _, o := range s.Options {
+			out[strings.ToLower(s.Name)+"."+strings.ToLower(o.Key)] = o.Value
+		}
+	}
+	return out, true
+}
