@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ var diffFlags = []string{"--no-renames", "--ignore-submodules=none", "--name-sta
 func (r *Repo) Staged(ctx context.Context, merging []OID) ([]Changed, error) {
 	list, err := r.diffIndex(ctx, "HEAD")
 	var ge *gitError
-	if errors.As(err, &ge) && !r.hasHead(ctx) {
+	if errors.As(err, &ge) && !r.HasHead(ctx) {
 		list, err = r.diffIndex(ctx, emptyTree)
 	}
 	if err != nil {
@@ -64,7 +65,8 @@ func (r *Repo) Staged(ctx context.Context, merging []OID) ([]Changed, error) {
 	return list, nil
 }
 
-func (r *Repo) hasHead(ctx context.Context) bool {
+// HasHead reports whether HEAD names a commit; before the first one it does not.
+func (r *Repo) HasHead(ctx context.Context) bool {
 	_, err := r.ask(ctx, nil, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
 	return err == nil
 }
@@ -326,7 +328,7 @@ func (r *Repo) LastCommit(ctx context.Context, paths []string) (time.Time, error
 	}
 	out, err := r.ask(ctx, nil, args...)
 	if err != nil {
-		if !r.hasHead(ctx) {
+		if !r.HasHead(ctx) {
 			return time.Time{}, nil
 		}
 		return time.Time{}, gitFailure("ask git for the last commit", err)
@@ -348,7 +350,7 @@ type LogEntry struct {
 // LogBy returns the newest n commits of the logs whose trailer key has value.
 func (r *Repo) LogBy(ctx context.Context, key, value string, n int) ([]LogEntry, error) {
 	out, err := r.own(ctx, nil, "log", "--glob="+logPrefix+"*", "-z", "--author-date-order",
-		"--fixed-strings", "--grep="+key+": "+value, "-n", strconv.Itoa(n), "--format=%H%x01%at%x01%s")
+		"--grep=^"+key+": "+regexp.QuoteMeta(value)+"$", "--extended-regexp", "-n", strconv.Itoa(n), "--format=%H%x01%at%x01%s")
 	if err != nil {
 		return nil, gitFailure("read the logs' history", err)
 	}

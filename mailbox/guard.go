@@ -175,7 +175,7 @@ func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func
 	if len(blocks) == 0 {
 		return r, nil
 	}
-	return r, b.conflict(what, mode, blocks, who, "")
+	return r, b.conflict(ctx, what, mode, blocks, who, "")
 }
 
 // missing reports that this clone's own log, which was written once, is gone.
@@ -208,7 +208,7 @@ func unchecked(err error, mode, bypass string) *mail.Error {
 
 // conflict is the guard's refusal: each path, who holds it, until when, and the
 // ways on.
-func (b *Box) conflict(what, mode string, blocks []guard.Block, who Actor, command string) *mail.Error {
+func (b *Box) conflict(ctx context.Context, what, mode string, blocks []guard.Block, who Actor, command string) *mail.Error {
 	now := b.now()
 	e := mail.Errorf(mail.Conflict, "%s (mode=%s)", what, mode)
 	width := 0
@@ -235,7 +235,11 @@ func (b *Box) conflict(what, mode string, blocks []guard.Block, who Actor, comma
 	e.With("conflicts", rows)
 	first := blocks[0]
 	if command == "git commit" {
-		e.Hint("unstage them:   git restore --staged %s", shellQuote(paths[:min(len(paths), 10)]...))
+		undo := "git restore --staged"
+		if !b.repo.HasHead(ctx) {
+			undo = "git rm --cached" // before the first commit there is nothing to restore from
+		}
+		e.Hint("unstage them:   %s %s", undo, shellQuote(paths[:min(len(paths), 10)]...))
 	}
 	e.Hint("ask the holder: git agentmail send --to %s -s %s", first.By.HolderName, shellQuote(clip(display(first.Path), 80)))
 	if command != "" {

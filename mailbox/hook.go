@@ -182,26 +182,32 @@ func paths(blocks []guard.Block) string {
 // recorded and told to the holders.
 func (h *hook) refuse(what string, blocks []guard.Block) {
 	h.v.CheckResult = h.b.result(h.v.Mode, h.v.Checked, blocks)
-	h.v.Err = h.b.conflict(what, h.v.Mode, blocks, h.who, h.command)
 	if reason := h.bypass(); reason != "" {
-		h.v.Err = nil
 		h.v.Notes = append(h.v.Notes, fmt.Sprintf("the guard was passed for %s by %q; the holder is told", paths(blocks), clip(reason, 80)))
 		if err := h.recordBypass(reason, blocks); err != nil {
 			h.v.Notes = append(h.v.Notes, "the bypass could not be recorded: "+err.Error())
 		}
 		return
 	}
-	if h.v.Mode == ModeWarn {
+	switch {
+	case h.v.Mode == ModeWarn:
 		h.v.Notes = append(h.v.Notes, "the guard only warns here (agentmail.guard is warn)")
-		return
+	case h.who.Kind == IsPerson && h.lenient():
+		h.v.Notes = append(h.v.Notes, "you are taken for a person: the guard lets you pass and tells the holder (agentmail.people)")
+	default:
+		h.v.Stop = true
 	}
-	if h.who.Kind == IsPerson {
-		if people, err := h.b.setting(h.ctx, "people"); err == nil && people != ModeBlock {
-			h.v.Notes = append(h.v.Notes, "you are taken for a person: the guard lets you pass and tells the holder (agentmail.people)")
-			return
-		}
+	command := ""
+	if h.v.Stop {
+		command = h.command // ways on are for somebody who was stopped
 	}
-	h.v.Stop = true
+	h.v.Err = h.b.conflict(h.ctx, what, h.v.Mode, blocks, h.who, command)
+}
+
+// lenient reports whether people are warned instead of stopped.
+func (h *hook) lenient() bool {
+	people, err := h.b.setting(h.ctx, "people")
+	return err == nil && people != ModeBlock
 }
 
 // record writes as the actor or, for an agent that nobody can name, as the
@@ -290,17 +296,13 @@ func (h *hook) postCommit() error {
 			others = append(others, bl)
 		}
 	}
-	people, err := h.b.setting(h.ctx, "people")
-	if err != nil {
-		return err
-	}
 	outcome := mail.CommitSlipped
 	switch {
 	case len(others) == 0:
 		outcome = mail.CommitHeld
 	case h.bypass() != "":
 		outcome = mail.CommitBypass
-	case h.v.Mode == ModeWarn, h.who.Kind == IsPerson && people != ModeBlock:
+	case h.v.Mode == ModeWarn, h.who.Kind == IsPerson && h.lenient():
 		outcome = mail.CommitWarned
 	}
 	return h.record(func(w *writer, me *mail.Agent) (string, error) {

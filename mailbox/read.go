@@ -43,7 +43,7 @@ func (b *Box) state(ctx context.Context, who Actor) (*gitstore.Snapshot, *mail.S
 
 func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Message {
 	v := Message{
-		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By),
+		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By), FromPerson: personName(d, m.By),
 		To: addresses(d, m.To), CC: addresses(d, m.CC), BCC: []string{},
 		ThreadID: optional(m.Thread), ReplyTo: optional(m.ReplyTo), Subject: m.Subject, Importance: m.Importance,
 		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: m.Body,
@@ -52,6 +52,14 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 		v.BCC = addresses(d, m.BCC)
 	}
 	return v
+}
+
+// personName is the name of the person an agent stands for, or "".
+func personName(d *mail.Directory, id string) string {
+	if a := d.Agents[id]; a != nil {
+		return a.Person.Value
+	}
+	return ""
 }
 
 func addresses(d *mail.Directory, ids []string) []string {
@@ -80,7 +88,7 @@ func attachments(m *mail.Message) []Attachment {
 func (b *Box) inboxRow(st *mail.State, m *mail.Message, agent string, bodies bool) InboxRow {
 	d := st.Delivery(m.ID, agent)
 	row := InboxRow{
-		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: st.Address(m.By), Kind: m.RecipientKind(agent),
+		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: st.Address(m.By), FromPerson: personName(st.Directory, m.By), Kind: m.RecipientKind(agent),
 		ThreadID: optional(m.Thread), Topic: optional(m.Topic), Subject: m.Subject, Importance: m.Importance,
 		AckRequired: m.AckRequired, CreatedTS: ts(m.At), ReadTS: ts(d.Read), AckTS: ts(d.Ack), Attachments: attachments(m),
 	}

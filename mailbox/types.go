@@ -99,6 +99,7 @@ type Message struct {
 	ProjectID   string       `json:"project_id"`
 	SenderID    string       `json:"sender_id"`
 	From        string       `json:"from"`
+	FromPerson  string       `json:"from_person,omitempty"` // the person whom From stands for
 	To          []string     `json:"to"`
 	CC          []string     `json:"cc"`
 	BCC         []string     `json:"bcc"` // empty but in the sender's own view
@@ -119,7 +120,8 @@ type InboxRow struct {
 	ProjectID   string       `json:"project_id"`
 	SenderID    string       `json:"sender_id"`
 	From        string       `json:"from"`
-	Kind        string       `json:"kind"` // to, cc, bcc
+	FromPerson  string       `json:"from_person,omitempty"` // the person whom From stands for
+	Kind        string       `json:"kind"`                  // to, cc, bcc
 	ThreadID    *string      `json:"thread_id"`
 	Topic       *string      `json:"topic"`
 	Subject     string       `json:"subject"`
