@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,7 +28,8 @@ const (
 
 // Encode returns the one encoding of a record. An event is a JSON object with
 // one key per line in fixed order; a message is that object between two lines
-// of three dashes, an empty line, and the body.
+// of three dashes, an empty line, and the body. A record that Decode would not
+// accept is an error: it could never be read again, and never be removed.
 func Encode(r Record) ([]byte, error) {
 	switch r := r.(type) {
 	case *Unknown:
@@ -59,6 +61,9 @@ func encodeObject(r Record) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(r); err != nil {
 		return nil, err
+	}
+	if replaced(compact.Bytes()) {
+		return nil, errors.New("a text in it is not valid UTF-8")
 	}
 	fields, err := topLevel(compact.Bytes())
 	if err != nil {
@@ -94,7 +99,26 @@ func encodeObject(r Record) ([]byte, error) {
 		b.Write(extra[k])
 	}
 	b.WriteString("\n}\n")
+	if b.Len() > MaxEvent {
+		return nil, fmt.Errorf("it would be %d bytes, longer than %d", b.Len(), MaxEvent)
+	}
 	return b.Bytes(), nil
+}
+
+// replaced reports whether the encoder came upon bytes that are not UTF-8: only
+// those it writes as an escaped U+FFFD. They would not come out of Decode again.
+func replaced(doc []byte) bool {
+	const escaped = `\ufffd`
+	for {
+		i := bytes.Index(doc, []byte(escaped))
+		if i < 0 {
+			return false
+		}
+		if before := doc[:i]; (len(before)-len(bytes.TrimRight(before, `\`)))%2 == 0 {
+			return true
+		}
+		doc = doc[i+len(escaped):]
+	}
 }
 
 func marshal(v any) ([]byte, error) {

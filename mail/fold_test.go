@@ -382,10 +382,6 @@ func final(s *State, key string) string {
 // another is never beaten by that one, whatever the clocks (I5); and the stamps
 // of a clone stay by its own clock (checked at each write).
 func TestConvergence(t *testing.T) {
-	seeds := 2000
-	if testing.Short() {
-		seeds = 200
-	}
 	for seed := range int64(seeds) {
 		w := newNetwork(t, seed)
 		w.run(30 + w.rnd.Intn(40))

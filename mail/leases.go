@@ -59,7 +59,7 @@ func (ls Leases) Apply(replica string, r Record) {
 		}
 		switch e.Op {
 		case LeaseNew, LeaseRenew:
-			s.renew(Renewal{e.At, e.At + Time(l.TTL*1000)})
+			s.renew(Renewal{e.At, min(e.At+Time(l.TTL*1000), maxTime)})
 		default:
 			if s.Ended == "" || endsBefore(e.At, e.Op, e.By, s) {
 				s.Ended, s.EndedAt, s.EndedBy = e.Op, e.At, e.By

@@ -400,12 +400,16 @@ func (u *Unknown) Path() string { return u.path }
 func (u *Unknown) check() error { return nil }
 
 // Slug turns a subject into the readable part of a file name: at most 40
-// characters of a-z, 0-9 and single dashes, "message" if nothing is left.
+// characters of a-z, 0-9 and single dashes, "message" if nothing is left. Only
+// A-Z are lowered, so that no table of Unicode decides where a record stands.
 func Slug(subject string) string {
 	var b strings.Builder
-	for _, r := range strings.ToLower(subject) {
+	for _, r := range subject {
 		if b.Len() >= 40 {
 			break
+		}
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
 		}
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			b.WriteRune(r)

@@ -18,7 +18,10 @@ const Version = 1
 // of leases; it orders nothing.
 type Time int64
 
-const timeLayout = "2006-01-02T15:04:05.000Z"
+const (
+	timeLayout      = "2006-01-02T15:04:05.000Z"
+	maxTime    Time = 253402300799999 // the end of 9999
+)
 
 // At returns t as a Time.
 func At(t time.Time) Time { return Time(t.UnixMilli()) }
@@ -28,8 +31,14 @@ func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
 func (t Time) String() string { return t.Time().Format(timeLayout) }
 
-// MarshalJSON implements json.Marshaler.
-func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `"`), nil }
+// MarshalJSON implements json.Marshaler. A time that UnmarshalJSON would not
+// accept is an error.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t < 0 || t > maxTime {
+		return nil, fmt.Errorf("the time %s is not between 1970 and 9999", t)
+	}
+	return []byte(`"` + t.String() + `"`), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler. The form is fixed, so it is read by
 // hand: a hook that reads a thousand reservations has three of these in each.
@@ -68,7 +77,12 @@ type Stamp struct {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (s Stamp) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "[%d,%d]", s.MS, s.N), nil }
+func (s Stamp) MarshalJSON() ([]byte, error) {
+	if s.MS < 0 || s.N < 0 {
+		return nil, fmt.Errorf("the stamp %s is negative", s)
+	}
+	return fmt.Appendf(nil, "[%d,%d]", s.MS, s.N), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (s *Stamp) UnmarshalJSON(b []byte) error {

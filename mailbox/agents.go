@@ -9,6 +9,9 @@ import (
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
+// maxProfile is the greatest length of program, model and task each, in bytes.
+const maxProfile = 16 << 10
+
 // agentView shows a profile as the contract does. active is the time of its
 // newest record, where that is known.
 func (b *Box) agentView(d *mail.Directory, a *mail.Agent, own string, active mail.Time) Agent {
@@ -36,6 +39,11 @@ func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
 	if strings.TrimSpace(r.Model) == "" {
 		return Agent{}, mail.Errorf(mail.Invalid, "model must not be empty: the language model, such as opus").Typed("EMPTY_MODEL").
 			Hint("git agentmail register --program claude-code --model opus")
+	}
+	for _, text := range []*string{&r.Program, &r.Model, &r.Task} {
+		if *text = strings.ToValidUTF8(*text, "?"); len(*text) > maxProfile {
+			return Agent{}, mail.Errorf(mail.Invalid, "a text of %d bytes is longer than a profile can hold, %d; nothing was registered", len(*text), maxProfile)
+		}
 	}
 	switch r.Attachments {
 	case "auto", "inline", "file":
@@ -95,7 +103,7 @@ func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
 	}
 	if r.Here {
 		if err := b.setWorktreeAgent(&mail.Agent{ID: out.ID, Name: mail.Field{Value: out.Name}}); err != nil {
-			return out, err
+			return out, asMail(err)
 		}
 	}
 	return out, nil

@@ -21,12 +21,12 @@ const (
 	contactExamine = 500 // messages of a thread, or of a day, that are looked at
 )
 
-// allow applies each recipient's contact policy to a message that begins a
-// conversation. Of the rules that let a message through the cheap ones are asked
+// allow applies the contact policy of each agent in to to a message that begins
+// a conversation. Of the rules that let a message through the cheap ones are asked
 // first; the result is the same in any order. A recipient that the rules leave
 // blocked is shaken hands with at once, so that two fresh agents can talk
 // (agentmail.contacts = strict ends that, off ends the rules).
-func (w *writer) allow(me *mail.Agent, m *mail.Message) error {
+func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
 	mode, err := w.b.setting(w.ctx, "contacts")
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (w *writer) allow(me *mail.Agent, m *mail.Message) error {
 		return nil
 	}
 	var refuse, shake []*mail.Agent
-	for _, id := range unique(m.Recipients()) {
+	for _, id := range unique(to) {
 		to := w.dir.Agents[id]
 		if id == me.ID || to.Policy() == mail.PolicyOpen {
 			continue
@@ -186,6 +186,7 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 		ttl = contactRequest
 	}
 	ttl = max(ttl, contactLeast)
+	reason = strings.ToValidUTF8(strings.TrimSpace(reason), "?")
 	var out ContactRequest
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		d, err := w.directory()
@@ -200,9 +201,13 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 			return "", mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", to)
 		}
 		old := d.Link(me.ID, target.ID)
+		if isBlocked(old) { // else asking again would undo the answer
+			return "", mail.Errorf(mail.Denied, "%q has denied you contact; nothing was sent", d.Address(target.ID)).Typed("CONTACT_BLOCKED").
+				With("recipients_blocked", []string{d.Address(target.ID)}).Hint("git agentmail contact list")
+		}
 		open := old != nil && old.Status == mail.LinkPending && (old.Expires == 0 || old.Expires > mail.At(w.now))
 		expires := mail.At(w.now.Add(ttl))
-		if err := w.add(&mail.Contact{Header: w.head(me.ID, linkMark(old)), From: me.ID, To: target.ID, Status: mail.LinkPending, Expires: &expires, Reason: oneLine(reason)}); err != nil {
+		if err := w.add(&mail.Contact{Header: w.head(me.ID, linkMark(old)), From: me.ID, To: target.ID, Status: mail.LinkPending, Expires: &expires, Reason: clip(reason, 500)}); err != nil {
 			return "", err
 		}
 		from, name := d.Address(me.ID), d.Address(target.ID)

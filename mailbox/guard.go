@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
@@ -234,12 +236,15 @@ func (b *Box) conflict(ctx context.Context, what, mode string, blocks []guard.Bl
 	}
 	e.With("conflicts", rows)
 	first := blocks[0]
-	if command == "git commit" {
+	switch command {
+	case continueMerge: // unstaging would drop what one side changed
+		e.Hint("undo the merge: git merge --abort")
+	case "git commit":
 		undo := "git restore --staged"
 		if !b.repo.HasHead(ctx) {
 			undo = "git rm --cached" // before the first commit there is nothing to restore from
 		}
-		e.Hint("unstage them:   %s %s", undo, shellQuote(paths[:min(len(paths), 10)]...))
+		e.Hint("unstage them:   %s %s", undo, b.pasteable(paths[:min(len(paths), 10)]))
 	}
 	e.Hint("ask the holder: git agentmail send --to %s -s %s", first.By.HolderName, shellQuote(clip(display(first.Path), 80)))
 	if command != "" {
@@ -252,6 +257,50 @@ func (b *Box) conflict(ctx context.Context, what, mode string, blocks []guard.Bl
 		}
 	}
 	return e
+}
+
+// pasteable writes paths, which are relative to the root, as arguments of git
+// for a shell in the directory that the user is in: a hook itself runs at the
+// root. They mean themselves, whatever is in them.
+func (b *Box) pasteable(paths []string) string {
+	words := make([]string, len(paths))
+	for i, p := range paths {
+		here := p
+		if dir := b.getenv("GIT_PREFIX"); dir != "" {
+			if rel, err := filepath.Rel(filepath.FromSlash(dir), filepath.FromSlash(p)); err == nil {
+				here = filepath.ToSlash(rel)
+			}
+		}
+		switch {
+		case strings.ContainsAny(p, `*?[\`):
+			here = ":(literal)" + here
+		case strings.HasPrefix(here, "-"), strings.HasPrefix(here, ":"):
+			here = "./" + here
+		}
+		words[i] = shellBytes(here)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellBytes writes a word as a shell reads it back, also one that cannot be
+// printed as it is.
+func shellBytes(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return shellQuote(s)
+	}
+	var w strings.Builder
+	w.WriteString("$'")
+	for _, c := range []byte(s) {
+		switch {
+		case c == '\'' || c == '\\':
+			w.WriteString("\\" + string(rune(c)))
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&w, `\%03o`, c)
+		default:
+			w.WriteByte(c)
+		}
+	}
+	return w.String() + "'"
 }
 
 // touched lists the blocks for the record.

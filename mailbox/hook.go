@@ -35,7 +35,7 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	case PrePush:
 		h.command = "git push"
 	case PreMergeCommit, PostMerge:
-		h.command = "git merge"
+		h.command = continueMerge // git leaves a merge that was stopped in progress
 	}
 	// The mode is read before anything that can fail.
 	mode, merr := b.mode(ctx)
@@ -102,7 +102,6 @@ func (h *hook) bypass() string {
 // vanished, or a fault of ours, does not stop work that is not pushed yet.
 func (h *hook) failed(err error) {
 	code := mail.CodeOf(asMail(err))
-	h.v.Err = unchecked(err, h.v.Mode, h.command)
 	switch {
 	case h.v.Mode == ModeWarn, h.req.Event == PostCommit, h.req.Event == PostMerge:
 	case h.bypass() != "":
@@ -114,9 +113,24 @@ func (h *hook) failed(err error) {
 	default:
 		h.v.Stop = true
 	}
+	h.v.Err = unchecked(err, h.v.Mode, h.wayOn())
 }
 
+// wayOn is the command that goes on with a bypass, for somebody who was stopped.
+func (h *hook) wayOn() string {
+	if h.v.Stop {
+		return h.command
+	}
+	return ""
+}
+
+// continueMerge concludes a merge.
+const continueMerge = "git merge --continue"
+
 func (h *hook) preCommit() error {
+	if h.b.repo.Merging() {
+		h.command = continueMerge
+	}
 	var merging []gitstore.OID
 	if h.req.Event == PreMergeCommit { // git names the parents in the environment alone
 		for _, kv := range h.b.opt.Environ {
@@ -197,11 +211,7 @@ func (h *hook) refuse(what string, blocks []guard.Block) {
 	default:
 		h.v.Stop = true
 	}
-	command := ""
-	if h.v.Stop {
-		command = h.command // ways on are for somebody who was stopped
-	}
-	h.v.Err = h.b.conflict(h.ctx, what, h.v.Mode, blocks, h.who, command)
+	h.v.Err = h.b.conflict(h.ctx, what, h.v.Mode, blocks, h.who, h.wayOn())
 }
 
 // lenient reports whether people are warned instead of stopped.

@@ -138,10 +138,9 @@ func unknownAgent(d *mail.Directory, name string) *mail.Error {
 	near := mail.Nearest(name, d.Names())
 	if len(near) > 0 {
 		e.With("suggestions", near)
-		e.Hint("did you mean %s? git agentmail agents", strings.Join(near[:min(3, len(near))], ", "))
-	} else {
-		e.Hint("git agentmail agents")
+		e.Hint("did you mean %s: git agentmail whois %s", strings.Join(near[:min(3, len(near))], ", "), shellQuote(near[0]))
 	}
+	e.Hint("see who is here: git agentmail agents")
 	if all := d.Names(); len(all) > 0 {
 		e.With("available_agents", all[:min(len(all), 10)])
 	}

@@ -20,6 +20,8 @@ import (
 const (
 	MaxSubject    = 200 // characters; a longer one is cut, which the answer says
 	MaxRecipients = 1000
+
+	maxKey = 1000 // bytes of an idempotency key
 )
 
 // Send delivers a message to agents of this mailbox. It is stored when Send
@@ -29,7 +31,7 @@ func (b *Box) Send(ctx context.Context, who Actor, d Draft) (SendResult, error) 
 }
 
 // Reply answers a message in its thread, with its importance, topic and wish
-// for an acknowledgement. It goes to the original's sender unless d names
+// for an acknowledgement. It goes to the original's sender unless d.To names
 // others. No contact policy applies to a reply.
 func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (ReplyResult, error) {
 	if err := who.mayWrite(); err != nil {
@@ -47,7 +49,7 @@ func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (Re
 	if err != nil {
 		return ReplyResult{}, err
 	}
-	if len(d.To)+len(d.CC)+len(d.BCC) == 0 {
+	if len(trimmed(d.To)) == 0 {
 		d.To = []string{dir.Address(orig.By)}
 	}
 	prefix := cmp.Or(strings.TrimSpace(d.SubjectPrefix), "Re:")
@@ -87,6 +89,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 		}
 		m := &mail.Message{FromName: me.Name.Value, Thread: d.Thread, ReplyTo: d.ReplyTo, Subject: d.Subject,
 			Importance: d.Importance, AckRequired: d.AckRequired, Topic: d.Topic, IdempotencyKey: d.IdempotencyKey, Body: d.Body}
+		d := d // this function may run again
 		if d.Broadcast {
 			d.To, err = b.everybody(w, me)
 			if err != nil {
@@ -100,8 +103,12 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 		if err := address(m, dir, d); err != nil {
 			return "", err
 		}
-		if orig == nil && !d.Broadcast {
-			if err := w.allow(me, m); err != nil {
+		if orig == nil {
+			to := m.Recipients()
+			if d.Broadcast { // it leaves out by itself who wants no mail
+				to = to[len(m.To):]
+			}
+			if err := w.allow(me, m, to); err != nil {
 				return "", err
 			}
 		}
@@ -184,6 +191,9 @@ func (d *Draft) check() (warnings []string, err error) {
 		return nil, mail.Errorf(mail.Invalid, "the body of %d bytes is longer than %d; nothing was sent", len(d.Body), mail.MaxBody).
 			Hint("git agentmail send --attach FILE")
 	}
+	if !utf8.ValidString(d.IdempotencyKey) || len(d.IdempotencyKey) > maxKey {
+		return nil, mail.Errorf(mail.Invalid, "the idempotency key is not valid UTF-8 or longer than %d bytes; nothing was sent", maxKey)
+	}
 	d.Subject = strings.Join(strings.Fields(d.Subject), " ")
 	if r := []rune(d.Subject); len(r) > MaxSubject {
 		d.Subject = string(r[:MaxSubject])
@@ -261,18 +271,32 @@ func unknownRecipients(dir *mail.Directory, unknown []string) error {
 		}
 	}
 	e.With("unknown_local", local).With("unknown_external", external)
+	var near []string
+	calls := []map[string]any{}
 	for _, name := range unknown {
-		if near := mail.Nearest(name, known); len(near) > 0 {
-			e.Hint("did you mean %s? git agentmail agents", strings.Join(near[:min(3, len(near))], ", "))
-			e.With("suggestions", near)
-			break
+		like := mail.Nearest(name, known)
+		if len(unknown) > 1 {
+			like = like[:min(1, len(like))] // of several names the best guess for each
+		}
+		for _, n := range like {
+			if !slices.Contains(near, n) {
+				near = append(near, n)
+				calls = append(calls, map[string]any{"tool": "whois", "arguments": map[string]any{"agent_name": n}})
+			}
 		}
 	}
-	if len(e.Hints) == 0 {
+	if len(near) > 0 {
+		e.Hint("did you mean %s? git agentmail agents", strings.Join(near[:min(10, len(near))], ", "))
+		e.With("suggestions", near)
+	} else {
 		e.Hint("git agentmail agents")
 	}
-	if m, wrong := mail.NameMistake(unknown[0]); wrong && len(unknown) == 1 {
-		e.Typed(m.Type).With("mistake", "it looks like "+m.Why)
+	e.With("suggested_tool_calls", calls)
+	for _, name := range unknown {
+		m, wrong := mail.NameMistake(name)
+		if wrong && len(unknown) == 1 {
+			e.Typed(m.Type).With("mistake", "it looks like "+m.Why)
+		}
 		if m.Type == "BROADCAST_ATTEMPT" {
 			e.Hints = []string{"git agentmail send --broadcast -s SUBJECT"}
 		}

@@ -40,6 +40,9 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 	for _, m := range st.Messages() {
 		out.Messages++
 		for _, id := range unique(m.Recipients()) {
+			if m.RecipientKind(id) == "bcc" && who.ID != id && (who.ID == "" || who.ID != m.By) {
+				continue // nobody else is told of a blind copy
+			}
 			d := st.Delivery(m.ID, id)
 			row := b.inboxRow(st, m, id, false)
 			row.For = st.Address(id)
@@ -54,8 +57,6 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 	slices.Reverse(out.Unacked) // what has waited longest first
 	out.Unacked = out.Unacked[:min(len(out.Unacked), DefaultLimit)]
 	out.Urgent = out.Urgent[:min(len(out.Urgent), DefaultLimit)]
-	if !b.repo.Bare {
-		out.Guard, err = b.HooksStatus(ctx)
-	}
+	out.Guard, err = b.HooksStatus(ctx)
 	return out, err
 }

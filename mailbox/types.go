@@ -180,7 +180,7 @@ type AttachFile struct {
 	Data []byte
 }
 
-// ReplyDraft answers a message. Empty lists take the original's sender.
+// ReplyDraft answers a message. An empty To takes the original's sender.
 type ReplyDraft struct {
 	To, CC, BCC    []string
 	Body           string

@@ -44,7 +44,7 @@ var only = []struct {
 	why   string
 }{
 	{"github.com/go-git/", []string{"gitstore"}, "one place knows git's objects"},
-	{"os/exec", []string{"gitstore", "cmd/cli", "internal/bench"}, "git is run in one place, with one environment; the command line starts the editor, the demo and the second binary"},
+	{"os/exec", []string{"gitstore", "cmd/cli", "internal/bench"}, "git is run in one place, with one environment; the command line asks it for the editor and plays the demo"},
 	{"github.com/gofrs/flock", []string{"gitstore", "index"}, "one lock for writers, one for the indexer"},
 	{"modernc.org/sqlite", []string{"index"}, "sending, reserving and the guard never open a database"},
 	{"github.com/gobwas/glob", []string{"guard"}, "pattern semantics are fixed once"},
