@@ -47,6 +47,7 @@ fuzz:
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./hooks/agenthook -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 
 cross:
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \

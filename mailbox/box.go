@@ -182,3 +182,9 @@ func (b *Box) snapshot(ctx context.Context) (*gitstore.Snapshot, error) {
 	sn, err := b.store.Snapshot(ctx)
 	return sn, asMail(err)
 }
+
+// SetUp reports whether this repository was set up for, or received, mail.
+func (b *Box) SetUp() bool {
+	ours, err := b.store.Exists()
+	return ours || err != nil
+}

@@ -53,6 +53,7 @@ type Caller struct {
 	Session   string              // session key from a coding agent's hook
 	Ancestors func() []Process    // the caller's process and its ancestors, nearest first
 	Getenv    func(string) string // nil is the Box's own environment
+	Client    bool                // called by a coding agent's own hook: whoever it is, no person
 }
 
 // Who finds out who is acting, in the order that `git agentmail help identity` tells; the first that
@@ -95,6 +96,9 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		if a := d.Agents[here]; a != nil && a.Home.Value == sn.Own() {
 			return agentActor(d, a, "this worktree"), nil
 		}
+	}
+	if c.Client {
+		return Actor{Kind: IsUnidentified, Source: "a coding agent's hook asks"}, nil
 	}
 	if marker := clientMarker(getenv, c.Ancestors); marker != "" {
 		return Actor{Kind: IsUnidentified, Source: "an agent's program is at work: " + marker}, nil

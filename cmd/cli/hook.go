@@ -27,6 +27,9 @@ func newHook(a *app) *cobra.Command {
 }
 
 func (a *app) hook(ctx context.Context, event string, args []string) error {
+	if isAgentHook(event) {
+		return a.agentHook(ctx, event, args)
+	}
 	r := mailbox.HookRequest{Event: event, Args: args}
 	if event == "pre-push" {
 		data, err := io.ReadAll(a.std.In)

@@ -56,8 +56,9 @@ var only = []struct {
 // pure packages read no clock, environment or randomness and, of the file
 // system, nothing.
 var pure = map[string][]string{
-	"guard": {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
-	"mail":  {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
+	"guard":           {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
+	"hooks/agenthook": {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "path/filepath", "syscall"},
+	"mail":            {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
 }
 
 func root(t *testing.T) string {
