@@ -90,7 +90,16 @@ func (p *parser) expandBraces() ([]variant, error) {
 	}
 	lists := seq.expand([][]piece{nil})
 	vs := make([]variant, len(lists))
+	total := 0
 	for i, l := range lists {
+		// Every alternative may be as long as the pattern: without a bound on
+		// their sum two patterns of stars could take seconds to compare.
+		for _, pc := range l {
+			total += pc.to - pc.from
+		}
+		if total > MaxExpanded {
+			return nil, p.fail(0, "", "more than %d bytes with its braces expanded", MaxExpanded)
+		}
 		var sb strings.Builder
 		for _, pc := range l {
 			sb.WriteString(p.src[pc.from:pc.to])

@@ -46,6 +46,7 @@ const (
 	MaxBytes        = 1024 // length of the text
 	MaxSegments     = 64   // segments of one alternative
 	MaxAlternatives = 64   // alternatives after brace expansion
+	MaxExpanded     = 4096 // bytes of all alternatives together
 )
 
 // Pattern is a compiled reservation pattern. It is a small value, cheap to copy

@@ -52,6 +52,7 @@ func TestInvalid(t *testing.T) {
 		{"too long", strings.Repeat("a", guard.MaxBytes+1), 0, "longer than 1024 bytes", ""},
 		{"too many segments", strings.Repeat("a/", 64) + "a", 0, "more than 64 segments", ""},
 		{"too many alternatives", braces + "{a,b}", 0, "more than 64 alternatives", ""},
+		{"too long when expanded", "{" + strings.Repeat("a,", 40) + "b}" + strings.Repeat("c", 200), 0, "more than 4096 bytes with its braces expanded", ""},
 		{"far too many alternatives", strings.Repeat("{a,b}", 200), 0, "more than 64 alternatives", ""},
 		{"empty alternative", "{,a}", 0, "empty", ""},
 		{"whole repository in braces", "/{,a}", 0, "empty", ""},
