@@ -65,6 +65,12 @@ func (r *Repo) Staged(ctx context.Context, merging []OID) ([]Changed, error) {
 	return list, nil
 }
 
+// Merging reports whether a merge is in progress in this worktree.
+func (r *Repo) Merging() bool {
+	_, err := os.Stat(filepath.Join(r.GitDir, "MERGE_HEAD"))
+	return err == nil
+}
+
 // HasHead reports whether HEAD names a commit; before the first one it does not.
 func (r *Repo) HasHead(ctx context.Context) bool {
 	_, err := r.ask(ctx, nil, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")

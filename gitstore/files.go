@@ -68,12 +68,15 @@ func (p perms) apply(name string, mode os.FileMode) error {
 }
 
 // write replaces the file name in one step: whoever reads it sees the old bytes
-// or the new. With sync the new bytes also survive a power cut.
-func (p perms) write(name string, data []byte, sync bool) error {
-	if err := p.mkdir(filepath.Dir(name)); err != nil {
-		return err
+// or the new. With sync the new bytes also survive a power cut. The new file is
+// made in tmp: what a killed process leaves there, the next writer removes.
+func (p perms) write(tmp, name string, data []byte, sync bool) error {
+	for _, dir := range []string{tmp, filepath.Dir(name)} {
+		if err := p.mkdir(dir); err != nil {
+			return err
+		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	f, err := os.CreateTemp(tmp, ".tmp-*")
 	if err != nil {
 		return err
 	}

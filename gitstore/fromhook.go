@@ -57,7 +57,10 @@ func fromHook(dir string, environ []string) (*Repo, bool) {
 		return nil, false
 	}
 	local, ok := r.localConfig()
-	if !ok || local["core.bare"] == "true" || local["core.worktree"] != "" {
+	if !ok || local["core.worktree"] != "" {
+		return nil, false
+	}
+	if bare, set := local["core.bare"]; set && bare != "false" { // there are many words for true
 		return nil, false
 	}
 	for key := range local {
@@ -80,10 +83,14 @@ func (r *Repo) localConfig() (values map[string]string, ok bool) {
 	if err != nil {
 		return nil, false
 	}
+	if strings.HasPrefix(string(data), "\ufeff") {
+		return nil, false
+	}
+	const space = " \t\r" // what git takes for it; Unicode has more
 	values = map[string]string{}
 	section := ""
 	for line := range strings.SplitSeq(string(data), "\n") {
-		line = strings.TrimSpace(line)
+		line = strings.Trim(line, space)
 		switch {
 		case line == "" || line[0] == '#' || line[0] == ';':
 		case strings.HasSuffix(line, "\\"):
@@ -98,8 +105,8 @@ func (r *Repo) localConfig() (values map[string]string, ok bool) {
 			}
 		case section != "":
 			key, value, _ := strings.Cut(line, "=")
-			key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)
-			if strings.ContainsAny(value, "\"\\#;") || strings.ContainsAny(key, " \t\"\\#;") {
+			key, value = strings.ToLower(strings.Trim(key, space)), strings.Trim(value, space)
+			if strings.ContainsAny(value, "\"\\#;\t\r") || strings.ContainsAny(key, " \t\"\\#;") {
 				return nil, false
 			}
 			values[section+"."+key] = value

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -73,13 +74,18 @@ func (e *gitError) Error() string {
 	return "git " + e.verb + ": " + strings.TrimPrefix(msg, "fatal: ")
 }
 
-// noHooks switches the user's hooks off for our own object and ref work: a
-// reference-transaction hook of theirs must not run on, or refuse, our refs.
-var noHooks = []string{"-c", "core.hooksPath=" + os.DevNull}
+// ownConfig overrides the user's settings for our own object and ref work: a
+// reference-transaction hook of theirs must not run on, or refuse, our refs, and
+// a wait for git's locks ends, for we have a limit of our own.
+var ownConfig = []string{
+	"-c", "core.hooksPath=" + os.DevNull,
+	"-c", "core.filesRefLockTimeout=100",
+	"-c", "core.packedRefsTimeout=1000",
+}
 
 // own runs git on the store's own objects and refs.
 func (r *Repo) own(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
-	return run(ctx, r.CommonDir, r.env, stdin, append(noHooks[:len(noHooks):len(noHooks)], args...)...)
+	return run(ctx, r.CommonDir, r.env, stdin, append(ownConfig[:len(ownConfig):len(ownConfig)], args...)...)
 }
 
 // ask runs a git command that reads the user's side (index, work tree, HEAD)
@@ -89,8 +95,9 @@ func (r *Repo) ask(ctx context.Context, stdin []byte, args ...string) ([]byte, e
 }
 
 func (r *Repo) askIn(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte, error) {
-	env := append(r.given[:len(r.given):len(r.given)], "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1")
-	return run(ctx, dir, env, stdin, args...)
+	// GIT_CONFIG would turn `git config` away from the repository's settings.
+	env := slices.DeleteFunc(slices.Clone(r.given), func(kv string) bool { return strings.HasPrefix(kv, "GIT_CONFIG=") })
+	return run(ctx, dir, append(env, "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1"), stdin, args...)
 }
 
 // run runs git and returns its standard output. A non-zero status is a

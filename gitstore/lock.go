@@ -3,6 +3,8 @@ package gitstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,37 +33,54 @@ type holder struct {
 }
 
 // acquire waits up to wait for the lock. Waiting is a blocking call with a
-// timer beside it: polling would starve writers.
-func (s *Store) acquire(ctx context.Context, wait time.Duration) (*lock, error) {
-	p := s.perms()
-	if err := p.mkdir(s.repo.dir()); err != nil {
-		return nil, s.repo.writeError("open the mailbox for writing", err)
-	}
+// timer beside it: polling would starve writers. Without create it fails where
+// there is no mailbox.
+func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*lock, error) {
 	name := s.repo.dir("lock")
-	fl := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
-	got := make(chan error, 1)
-	go func() { got <- fl.Lock() }()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	var err error
-	select {
-	case err = <-got:
-	case <-ctx.Done():
-		err = ctx.Err()
-		go release(got, fl)
-		return nil, err
-	case <-timer.C:
-		go release(got, fl)
-		return nil, s.busy(name, wait)
+	for {
+		flag := os.O_RDWR
+		if create {
+			flag |= os.O_CREATE
+			if err := s.perms().mkdir(s.repo.dir()); err != nil {
+				return nil, s.repo.writeError("open the mailbox for writing", err)
+			}
+		}
+		fl := flock.New(name, flock.SetFlag(flag), flock.SetPermissions(0o666))
+		got := make(chan error, 1)
+		go func() { got <- fl.Lock() }()
+		var err error
+		select {
+		case err = <-got:
+		case <-ctx.Done():
+			go release(got, fl)
+			return nil, ctx.Err()
+		case <-timer.C:
+			go release(got, fl)
+			return nil, s.busy(name)
+		}
+		if err != nil {
+			if create && errors.Is(err, fs.ErrNotExist) {
+				continue // the directory went meanwhile
+			}
+			return nil, s.repo.writeError("open the mailbox for writing", err)
+		}
+		// An uninstall removes the file that we waited for. What we hold then is
+		// no lock to anybody else.
+		held, err := fl.Stat()
+		now, nerr := os.Stat(name)
+		if err != nil || nerr != nil || !os.SameFile(held, now) {
+			fl.Unlock()
+			continue
+		}
+		p := s.perms()
+		p.apply(name, p.file)
+		if data, err := json.Marshal(holder{os.Getpid(), s.opt.Who, s.opt.Now().UTC()}); err == nil {
+			os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
+		}
+		return &lock{s.repo, fl}, nil
 	}
-	if err != nil {
-		return nil, s.repo.writeError("open the mailbox for writing", err)
-	}
-	p.apply(name, p.file)
-	if data, err := json.Marshal(holder{os.Getpid(), s.opt.Who, s.opt.Now().UTC()}); err == nil {
-		os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
-	}
-	return &lock{s.repo, fl}, nil
 }
 
 // release gives back a lock that arrives after nobody waits for it any more.
@@ -73,13 +92,13 @@ func release(got <-chan error, fl *flock.Flock) {
 
 func (l *lock) release() { l.fl.Unlock() }
 
-func (s *Store) busy(name string, wait time.Duration) error {
+func (s *Store) busy(name string) error {
 	var h holder
 	if readJSON(name, &h) == nil && h.PID != 0 {
 		return errf(Locked, "another process is writing (pid %d, %s, for %s); gave up after %s, nothing was written",
-			h.PID, orElse(h.Who, "unnamed"), s.opt.Now().Sub(h.Since).Round(time.Second), wait)
+			h.PID, orElse(h.Who, "unnamed"), s.opt.Now().Sub(h.Since).Round(time.Second), s.opt.LockWait)
 	}
-	return errf(Locked, "another process holds %q; gave up after %s, nothing was written", name, wait)
+	return errf(Locked, "another process holds %q; gave up after %s, nothing was written", name, s.opt.LockWait)
 }
 
 func orElse(s, def string) string {
@@ -93,30 +112,59 @@ func orElse(s, def string) string {
 // for the remains of a killed git, while we hold the lock on the mailbox.
 const staleRefLock = 60 * time.Second
 
-// clearRefLock removes <ref>.lock if whoever made it is certainly gone, and
-// reports whether it did. Certain is: the note in agentmail/moving says that an
-// earlier writer of ours was moving this ref, the kernel lock that its git
-// inherited is free, and the lock file holds what that git would have written.
-// Otherwise only age counts, for it may belong to a git of the user's.
+// clearRefLock removes <ref>.lock if it is old, and reports whether it did. A
+// younger one may belong to a git of the user's. Ages are by the clock of the
+// file system, whose newest reading is when we wrote our own lock file.
 func (s *Store) clearRefLock(ref string) (cleared bool, path string, age time.Duration) {
-	path = filepath.Join(s.repo.CommonDir, filepath.FromSlash(ref)) + ".lock"
+	path = s.refLock(ref)
 	st, err := os.Stat(path)
 	if err != nil {
 		return false, "", 0
 	}
-	age = s.opt.Now().Sub(st.ModTime())
-	ours := false
-	if note, err := os.ReadFile(s.repo.dir("moving")); err == nil && len(note) > 0 && flockFree(s.repo.dir("moving")) {
-		data, err := os.ReadFile(path)
-		text := strings.TrimSpace(string(data))
-		ours = err == nil && strings.HasPrefix(strings.TrimSpace(string(note)), text)
+	now, err := os.Stat(s.repo.dir("lock"))
+	if err != nil {
+		return false, path, 0
 	}
-	if !ours && age < staleRefLock {
+	age = max(0, now.ModTime().Sub(st.ModTime()))
+	if age < staleRefLock || os.Remove(path) != nil {
 		return false, path, age
 	}
-	if err := os.Remove(path); err != nil {
-		return false, path, age
-	}
-	s.opt.Report("removed " + path + ", left by a git process that was killed")
+	s.reportCleared(path)
 	return true, path, age
+}
+
+// clearKilled removes the lock file that a git left which was killed while it
+// moved ref to oid for us. It is told by its contents. A git that was killed
+// before it wrote them leaves an empty one; a living git has an empty one as
+// well, but for an instant, so one that stays is removed.
+func (s *Store) clearKilled(ref string, oid OID) {
+	if !strings.HasPrefix(ref, logPrefix) {
+		return
+	}
+	path := s.refLock(ref)
+	first, err := os.Stat(path)
+	for range 50 {
+		data, rerr := os.ReadFile(path)
+		st, serr := os.Stat(path)
+		if err != nil || rerr != nil || serr != nil || !os.SameFile(first, st) || !first.ModTime().Equal(st.ModTime()) {
+			return // gone, or somebody is at work
+		}
+		if text := strings.TrimSpace(string(data)); text == oid {
+			break
+		} else if text != "" {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if os.Remove(path) == nil {
+		s.reportCleared(path)
+	}
+}
+
+func (s *Store) refLock(ref string) string {
+	return filepath.Join(s.repo.CommonDir, filepath.FromSlash(ref)) + ".lock"
+}
+
+func (s *Store) reportCleared(path string) {
+	s.opt.Report("removed " + path + ", left by a git process that was killed")
 }

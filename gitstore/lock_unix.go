@@ -3,35 +3,40 @@
 package gitstore
 
 import (
+	"io"
 	"os"
+	"strings"
 	"syscall"
 )
 
-// moving marks that a ref of ours is being moved: the note says to where, and
-// the kernel lock is inherited by the git that moves it. It ends when both we
-// and that git are gone, so a lock file that git left can be told from one that
-// is in use. (gofrs/flock does not give away its descriptor, hence the call.)
-func (s *Store) moving(to OID) (*os.File, error) {
-	f, err := os.OpenFile(s.repo.dir("moving"), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o666)
+// moving marks that a ref of ours is being moved: the note says which and to
+// where, and the kernel lock is inherited by the git that moves it. It ends when
+// both we and that git are gone, so a lock file that git left can be told from
+// one that is in use. A note that is there although nobody holds the lock was
+// written by somebody who was killed; what their git left is cleared away here.
+// (gofrs/flock does not give away its descriptor, hence the call.)
+func (s *Store) moving(ref string, to OID) *os.File {
+	name := s.repo.dir("moving")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		return nil, err
+		return nil // then only a lock file's age counts
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close() // an orphan of ours is still at work; the ref's own lock decides
-		return nil, nil
+		return nil
 	}
-	if _, err := f.WriteString(to + "\n"); err != nil {
-		f.Close()
-		return nil, err
+	p := s.perms()
+	p.apply(name, p.file)
+	note, err := io.ReadAll(f)
+	if was, oid, ok := strings.Cut(strings.TrimSpace(string(note)), " "); err == nil && ok {
+		s.clearKilled(was, oid)
 	}
-	return f, nil
-}
-
-func flockFree(name string) bool {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(ref+" "+to+"\n"), 0)
+	}
 	if err != nil {
-		return false
+		f.Close()
+		return nil
 	}
-	defer f.Close()
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+	return f
 }

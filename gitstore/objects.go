@@ -43,7 +43,7 @@ func (o *objects) start() error {
 	if o.cmd != nil {
 		return nil
 	}
-	cmd := exec.Command("git", append(noHooks[:len(noHooks):len(noHooks)], "cat-file", "--batch-command", "--buffer")...)
+	cmd := exec.Command("git", append(ownConfig[:len(ownConfig):len(ownConfig)], "cat-file", "--batch-command", "--buffer")...)
 	cmd.Dir, cmd.Env = o.repo.CommonDir, o.repo.env
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -80,17 +80,38 @@ func (o *objects) stop() error {
 	return err
 }
 
-// each reads the objects in order and calls fn with each. Requests are written
-// ahead of the answers, so a hundred thousand objects cost one round trip. An
-// object that is missing or broken is an error of kind Damaged.
+// errDied means that git ended without a word, because something killed it.
+var errDied = errors.New("gitstore: git cat-file was killed")
+
+// each reads the objects in order and calls fn with each; fn must not read from
+// the store itself. Requests are written ahead of the answers, so a hundred
+// thousand objects cost one round trip. An object that is missing or broken is
+// an error of kind Damaged.
 func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
-	if len(oids) == 0 {
-		return nil
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	done := 0
+	for tries := 1; done < len(oids); tries++ {
+		n, err := o.some(oids[done:], func(i int, ob object) error { return fn(done+i, ob) })
+		done += n
+		if errors.Is(err, errDied) && tries <= 2 {
+			continue // in a process that lives for days this happens
+		}
+		if errors.Is(err, errDied) {
+			return errf(GitFailed, "read object %s: git cat-file is killed again and again", oids[done])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// some is one attempt of each: it reads with one child, and returns how many
+// objects fn was called with.
+func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error) {
 	if err := o.start(); err != nil {
-		return err
+		return 0, err
 	}
 	sent := make(chan error, 1)
 	in := o.in
@@ -103,42 +124,42 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 		in.WriteString("flush\n")
 		sent <- in.Flush()
 	}()
-	err := o.receive(oids, fn)
+	n, err := o.receive(oids, fn)
 	if err != nil {
 		// The stream is out of step: end the child, which also frees the writer.
 		o.stop()
 		<-sent
-		return err
+		return n, err
 	}
-	return <-sent
+	return n, <-sent
 }
 
-func (o *objects) receive(oids []OID, fn func(int, object) error) error {
+func (o *objects) receive(oids []OID, fn func(int, object) error) (int, error) {
 	for i, oid := range oids {
 		head, err := o.out.ReadString('\n')
 		if err != nil {
-			return o.died(oid, err)
+			return i, o.died(oid, err)
 		}
 		f := strings.Fields(head)
 		if len(f) == 2 && f[1] == "missing" {
-			return errf(Damaged, "object %s is missing from the repository", oid)
+			return i, errf(Damaged, "object %s is missing from the repository", oid)
 		}
 		if len(f) != 3 {
-			return errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
+			return i, errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
 		}
 		size, err := strconv.Atoi(f[2])
 		if err != nil {
-			return errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
+			return i, errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
 		}
 		data := make([]byte, size+1) // the contents are followed by a newline
 		if _, err := io.ReadFull(o.out, data); err != nil {
-			return o.died(oid, err)
+			return i, o.died(oid, err)
 		}
 		if err := fn(i, object{f[0], f[1], data[:size]}); err != nil {
-			return err
+			return i, err
 		}
 	}
-	return nil
+	return len(oids), nil
 }
 
 // died explains why cat-file ended. git stops at an object it cannot unpack.
@@ -150,6 +171,9 @@ func (o *objects) died(oid OID, err error) error {
 	o.cmd.Wait()
 	msg := strings.TrimSpace(o.stderr.String())
 	o.cmd = nil
+	if msg == "" {
+		return errDied
+	}
 	if line, _, more := strings.Cut(msg, "\n"); more {
 		msg = line
 	}
@@ -159,16 +183,21 @@ func (o *objects) died(oid OID, err error) error {
 	return errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimPrefix(strings.TrimPrefix(msg, "error: "), "fatal: "))
 }
 
-func (o *objects) one(oid OID, kind string) ([]byte, error) {
-	var data []byte
-	err := o.each([]OID{oid}, func(_ int, ob object) error {
-		if ob.kind != kind {
-			return errf(Damaged, "object %s is a %s, a %s was expected", oid, ob.kind, kind)
-		}
-		data = ob.data
+// any reads one object of whatever kind.
+func (o *objects) any(oid OID) (ob object, err error) {
+	err = o.each([]OID{oid}, func(_ int, got object) error {
+		ob = got
 		return nil
 	})
-	return data, err
+	return ob, err
+}
+
+func (o *objects) one(oid OID, kind string) ([]byte, error) {
+	ob, err := o.any(oid)
+	if err == nil && ob.kind != kind {
+		err = errf(Damaged, "object %s is a %s, a %s was expected", oid, ob.kind, kind)
+	}
+	return ob.data, err
 }
 
 // treeEntry is one line of a tree object.
@@ -259,7 +288,7 @@ func (c commit) trailers() map[string]string {
 		return m
 	}
 	for line := range strings.SplitSeq(paras[len(paras)-1], "\n") {
-		if k, v, ok := strings.Cut(line, ": "); ok {
+		if k, v, ok := strings.Cut(line, ": "); ok && !strings.ContainsAny(k, " \t") {
 			m[k] = v
 		}
 	}

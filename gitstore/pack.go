@@ -2,7 +2,11 @@ package gitstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -160,35 +164,64 @@ type packFile struct {
 	size int64
 }
 
-// ourPacks returns the packs that this package wrote, smallest first. Notes
-// without a pack, which a killed writer can leave, are removed.
-func (s *Store) ourPacks() ([]packFile, error) {
-	dir := filepath.Join(s.repo.Objects, "pack")
-	keeps, err := filepath.Glob(filepath.Join(globEscape(dir), "pack-*.keep"))
+// ourPacks returns the packs that this package wrote, smallest first. With
+// clean, which is for the holder of the lock, what a killed writer left of one
+// is removed; to anybody else it may be a pack that is just arriving.
+func (s *Store) ourPacks(clean bool) ([]packFile, error) {
+	bases, err := s.noted()
 	if err != nil {
 		return nil, err
 	}
 	var packs []packFile
-	for _, keep := range keeps {
-		data, err := os.ReadFile(keep)
-		if err != nil || !bytes.HasPrefix(data, []byte(keepNote)) {
-			continue
-		}
-		base := strings.TrimSuffix(keep, ".keep")
+	for _, base := range bases {
 		st, err := os.Stat(base + ".pack")
-		if err != nil {
-			os.Remove(keep)
-			continue
+		if _, ierr := os.Stat(base + ".idx"); err == nil && ierr == nil {
+			packs = append(packs, packFile{base, st.Size()})
+		} else if clean && !errors.Is(ierr, fs.ErrPermission) {
+			s.removeHalf(base)
 		}
-		if _, err := os.Stat(base + ".idx"); err != nil {
-			os.Remove(base + ".pack") // killed between the two renames: nothing refers to it
-			os.Remove(keep)
-			continue
-		}
-		packs = append(packs, packFile{base, st.Size()})
 	}
-	slices.SortFunc(packs, func(a, b packFile) int { return int(a.size - b.size) })
+	slices.SortFunc(packs, func(a, b packFile) int { return cmp.Compare(a.size, b.size) })
 	return packs, nil
+}
+
+// noted returns the packs, whole or not, that have a note of ours.
+func (s *Store) noted() ([]string, error) {
+	keeps, err := filepath.Glob(filepath.Join(globEscape(s.repo.Objects), "pack", "pack-*.keep"))
+	if err != nil {
+		return nil, err
+	}
+	var bases []string
+	for _, keep := range keeps {
+		if data, err := os.ReadFile(keep); err == nil && bytes.HasPrefix(data, []byte(keepNote)) {
+			bases = append(bases, strings.TrimSuffix(keep, ".keep"))
+		}
+	}
+	return bases, nil
+}
+
+// removeHalf removes a pack without an index, to which nothing can refer. It is
+// put aside first, for should the lock not exclude others (across the boundary
+// of a virtual machine) its index may come while we look.
+func (s *Store) removeHalf(base string) {
+	if _, err := os.Stat(base + ".idx"); err == nil {
+		return // an index without its pack: somebody's damage, not ours to hide
+	}
+	aside := s.repo.dir("tmp", filepath.Base(base)+".pack")
+	if s.perms().mkdir(filepath.Dir(aside)) != nil {
+		return
+	}
+	err := os.Rename(base+".pack", aside)
+	if err == nil {
+		if _, err := os.Stat(base + ".idx"); err == nil {
+			os.Rename(aside, base+".pack")
+			return
+		}
+		err = os.Remove(aside)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		os.Remove(base + ".keep")
+	}
 }
 
 func globEscape(s string) string {
@@ -199,7 +232,7 @@ func globEscape(s string) string {
 // geometrically, so an object is copied a logarithmic number of times, not once
 // for every twenty commits. The caller holds the lock.
 func (s *Store) mergePacks(ctx context.Context) error {
-	packs, err := s.ourPacks()
+	packs, err := s.ourPacks(true)
 	if err != nil || len(packs) < MaxPacks {
 		return err
 	}
@@ -219,9 +252,13 @@ func (s *Store) mergePacks(ctx context.Context) error {
 	for _, p := range packs[:n] {
 		names.WriteString(filepath.Base(p.base) + ".pack\n")
 	}
-	out, err := s.repo.own(ctx, names.Bytes(),
-		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.writeReverseIndex=false",
-		"pack-objects", "--quiet", "--stdin-packs", filepath.Join(tmp, "pack"))
+	// With a directory of its own for new objects git leaves no temporary file
+	// among the user's when it is killed, and no `git gc --prune=now` takes it.
+	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
+		"GIT_OBJECT_DIRECTORY="+tmp, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
+	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
+		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
+		"pack-objects", "--quiet", "--stdin-packs", filepath.Join(tmp, "pack"))...)
 	if err != nil {
 		return errf(GitFailed, "merge packs: %w", err)
 	}
@@ -233,16 +270,71 @@ func (s *Store) mergePacks(ctx context.Context) error {
 		return err
 	}
 	merged := filepath.Join(s.repo.Objects, "pack", filepath.Base(base))
-	for _, p := range packs[:n] {
-		if p.base == merged {
-			continue
-		}
-		if err := removePack(p.base); err != nil {
-			return s.repo.writeError("merge packs", err)
+	return s.dropPacks(ctx, slices.DeleteFunc(packs[:n], func(p packFile) bool { return p.base == merged }))
+}
+
+// cQuote quotes a path as git reads it in a list of object directories.
+func cQuote(path string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range []byte(path) {
+		if c < ' ' || c == '"' || c == '\\' || c == 0x7f {
+			fmt.Fprintf(&b, "\\%03o", c)
+		} else {
+			b.WriteByte(c)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(s.repo.Objects, "pack", "multi-pack-index")); err == nil {
-		return s.mendIndexes(ctx)
+	b.WriteByte('"')
+	return b.String()
+}
+
+// dropPacks removes packs. git's own index over several packs forgets them
+// first, so that at no moment it names one that is not there.
+func (s *Store) dropPacks(ctx context.Context, packs []packFile) error {
+	if err := s.unlist(ctx, packs); err != nil {
+		return err
+	}
+	for _, p := range packs {
+		if err := removePack(p.base); err != nil {
+			return s.repo.writeError("remove a pack", err)
+		}
+	}
+	return nil
+}
+
+// unlist writes the multi-pack index again without packs, if it names any.
+func (s *Store) unlist(ctx context.Context, packs []packFile) error {
+	dir := filepath.Join(s.repo.Objects, "pack")
+	name := filepath.Join(dir, "multi-pack-index")
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return s.repo.writeError("read the multi-pack index", err)
+	}
+	if !slices.ContainsFunc(packs, func(p packFile) bool { return bytes.Contains(data, []byte(filepath.Base(p.base)+".idx")) }) {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return s.repo.writeError("read the multi-pack index", err)
+	}
+	var stay bytes.Buffer
+	for _, e := range entries {
+		base, ok := strings.CutSuffix(e.Name(), ".idx")
+		if ok && !slices.ContainsFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == base }) {
+			stay.WriteString(e.Name() + "\n")
+		}
+	}
+	if stay.Len() == 0 {
+		if err := os.Remove(name); err != nil { // git writes none of no packs
+			return s.repo.writeError("remove the multi-pack index", err)
+		}
+		return nil
+	}
+	if _, err := s.repo.own(ctx, stay.Bytes(), "multi-pack-index", "write", "--stdin-packs"); err != nil {
+		return gitFailure("write the multi-pack index", err)
 	}
 	return nil
 }

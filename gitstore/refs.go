@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // The namespace is frozen: only refs/agentmail/<word>/… exist, for a ref x
@@ -28,12 +29,15 @@ func (r *Repo) logTips() (map[string]OID, error) {
 	tips := map[string]OID{}
 	dir := filepath.Join(r.CommonDir, filepath.FromSlash(logPrefix))
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, errf(Damaged, "a ref is where the directory %s belongs: %w", logPrefix, err)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errf(ReadOnly, "read the refs below %s: %w", logPrefix, err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".lock") {
-			continue
+		if !isReplica(e.Name()) || e.IsDir() {
+			continue // a lock, or nothing of ours
 		}
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +64,7 @@ func (r *Repo) logTips() (map[string]OID, error) {
 		}
 		name, rest, _ := bytes.Cut(packed[i+len(needle):], []byte("\n"))
 		if start := bytes.LastIndexByte(packed[:i], '\n') + 1; isOID(string(packed[start:i])) {
-			if _, loose := tips[string(name)]; !loose {
+			if _, loose := tips[string(name)]; !loose && isReplica(string(name)) {
 				tips[string(name)] = string(packed[start:i])
 			}
 		}
@@ -95,7 +99,7 @@ func (r *Repo) readTips() map[string]*tip {
 		return map[string]*tip{}
 	}
 	for replica, t := range f.Logs {
-		if t == nil || !isOID(t.OID) {
+		if t == nil || !isOID(t.OID) || !isOID(t.Tree[headerFile]) {
 			delete(f.Logs, replica)
 		}
 	}

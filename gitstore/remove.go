@@ -2,17 +2,20 @@ package gitstore
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // SetUp makes the store's directory and leaves data in manifest/name, so that
 // the repository counts as set up before anything was written to it.
 func (s *Store) SetUp(name string, data []byte) error {
-	if err := s.perms().write(s.repo.dir("manifest", name), data, true); err != nil {
+	if err := s.perms().write(s.repo.dir("manifest"), s.repo.dir("manifest", name), data, true); err != nil {
 		return s.repo.writeError("set up the mailbox", err)
 	}
 	return nil
@@ -41,7 +44,7 @@ func (s *Store) Footprint(ctx context.Context, keepMail bool) ([]string, error) 
 			return nil, err
 		}
 		list = append(list, refs...)
-		packs, err := s.ourPacks()
+		packs, err := s.ourPacks(false)
 		if err != nil {
 			return nil, err
 		}
@@ -71,43 +74,58 @@ func (s *Store) ourRefs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, gitFailure("list the refs below "+refRoot, err)
 	}
-	return strings.Fields(string(out)), nil
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' }), nil
 }
 
 // Purge removes everything that this package put into the repository. With
 // keepMail the refs, their objects and this clone's identity stay. What of ours
 // the user's own refs or index have come to need stays as ordinary packs.
 // Afterwards the git directory is as if we had never been there, apart from what
-// the user's git wrote meanwhile.
+// the user's git wrote meanwhile. Parts that were removed by hand are no trouble.
 func (s *Store) Purge(ctx context.Context, keepMail bool) error {
-	if _, err := os.Stat(s.repo.dir()); errors.Is(err, fs.ErrNotExist) {
-		if refs, err := s.ourRefs(ctx); err != nil || len(refs) == 0 {
-			return errors.Join(err, os.RemoveAll(s.repo.CachePath()))
-		}
-	}
-	l, err := s.acquire(ctx, s.opt.LockWait)
+	refs, err := s.ourRefs(ctx)
 	if err != nil {
 		return err
 	}
-	defer l.release()
+	packs, err := s.noted()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stat(s.repo.dir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.repo.writeError("remove the mailbox's directory", err)
+	}
+	if err == nil || len(refs)+len(packs) > 0 {
+		l, err := s.acquire(ctx, s.opt.LockWait, true)
+		if err != nil {
+			return err
+		}
+		defer l.release()
+	}
 	if err := os.RemoveAll(s.repo.CachePath()); err != nil {
 		return s.repo.writeError("remove the cache", err)
 	}
-	trees, err := s.repo.Worktrees(ctx)
-	if err != nil {
-		return err
-	}
-	for _, w := range trees {
-		os.Remove(filepath.Join(w.GitDir, AgentFile))
+	agents, _ := filepath.Glob(filepath.Join(globEscape(s.repo.CommonDir), "worktrees", "*", AgentFile))
+	for _, name := range append(agents, filepath.Join(s.repo.CommonDir, AgentFile), filepath.Join(s.repo.GitDir, AgentFile)) {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return s.repo.writeError("remove "+AgentFile, err)
+		}
 	}
 	if keepMail {
-		return os.RemoveAll(s.repo.dir("manifest"))
+		if err := os.RemoveAll(s.repo.dir("manifest")); err != nil {
+			return s.repo.writeError("remove the manifest", err)
+		}
+		return nil
 	}
-	// The memory of tips goes first: a reader beside us would restore the refs.
-	os.Remove(s.repo.dir("tips.json"))
+	// Who we are and the memory of tips go first: a reader beside us would
+	// restore the refs.
+	for _, name := range []string{"replica.json", "tips.json"} {
+		if err := os.Remove(s.repo.dir(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return s.repo.writeError("remove "+name, err)
+		}
+	}
 	s.objects.close()
-	refs, err := s.ourRefs(ctx)
-	if err != nil {
+	if refs, err = s.ourRefs(ctx); err != nil {
 		return err
 	}
 	var in strings.Builder
@@ -124,10 +142,14 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 			return s.repo.writeError("remove "+dir, err)
 		}
 	}
+	// A bare repository has no reflogs but ours; these go only if they are empty.
+	os.Remove(filepath.Join(s.repo.CommonDir, "logs", "refs"))
+	os.Remove(filepath.Join(s.repo.CommonDir, "logs"))
 	if err := s.removePacks(ctx); err != nil {
 		return err
 	}
-	// The lock file lies in here too; whoever waits for it finds an empty store.
+	// The lock file lies in here too; whoever waits for it notices and finds an
+	// empty store.
 	if err := os.RemoveAll(s.repo.dir()); err != nil {
 		return s.repo.writeError("remove the mailbox's directory", err)
 	}
@@ -138,63 +160,102 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 // has come to need: git does not write an object again that it finds anywhere, so
 // a file of theirs with the same content as an attachment lives in our pack.
 func (s *Store) removePacks(ctx context.Context) error {
-	packs, err := s.ourPacks()
-	if err != nil || len(packs) == 0 {
+	packs, err := s.ourPacks(true)
+	if err != nil {
 		return err
 	}
-	out, err := s.repo.own(ctx, nil, "rev-list", "--objects", "--no-object-names", "--all", "--reflog", "--indexed-objects")
-	if err != nil {
-		return gitFailure("find out which objects the user's refs need", err)
-	}
 	needed := map[OID]bool{}
-	for oid := range strings.FieldsSeq(string(out)) {
-		needed[oid] = true
+	if len(packs) > 0 {
+		// In a partial clone much is missing, and must not be fetched for this.
+		out, err := s.repo.own(ctx, nil, "rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--all", "--reflog", "--indexed-objects")
+		if err != nil {
+			return gitFailure("find out which objects the user's refs need", err)
+		}
+		for oid := range strings.FieldsSeq(string(out)) {
+			needed[oid] = true
+		}
 	}
+	var drop []packFile
+	gone := map[OID]bool{}
 	for _, p := range packs {
-		idx, err := os.ReadFile(p.base + ".idx")
+		list, err := s.packed(ctx, p)
 		if err != nil {
-			return s.repo.writeError("read a pack's index", err)
+			return err
 		}
-		list, err := s.repo.own(ctx, idx, "show-index")
-		if err != nil {
-			return gitFailure("read a pack's index", err)
+		for _, oid := range list {
+			gone[oid] = !needed[oid]
 		}
-		used := false
-		for line := range strings.SplitSeq(string(list), "\n") {
-			if f := strings.Fields(line); len(f) >= 2 && needed[f[1]] {
-				used = true
-				break
-			}
-		}
-		if used {
-			err = os.Remove(p.base + ".keep")
-		} else {
-			err = removePack(p.base)
-		}
-		if err != nil {
-			return s.repo.writeError("remove a pack", err)
+		if !slices.ContainsFunc(list, func(oid OID) bool { return needed[oid] }) {
+			drop = append(drop, p)
+		} else if err := os.Remove(p.base + ".keep"); err != nil {
+			return s.repo.writeError("remove a pack's note", err)
 		}
 	}
-	return s.mendIndexes(ctx)
-}
-
-// mendIndexes brings git's own summaries of packs and commits up to date after
-// packs of ours went: without it fsck complains of what they still name.
-func (s *Store) mendIndexes(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(s.repo.Objects, "pack", "multi-pack-index")); err == nil {
-		if _, err := s.repo.own(ctx, nil, "multi-pack-index", "write"); err != nil {
-			return gitFailure("write the multi-pack index", err)
-		}
+	if err := s.mendGraph(ctx, gone); err != nil {
+		return err
 	}
-	for _, name := range []string{"commit-graph", "commit-graphs"} {
-		if _, err := os.Stat(filepath.Join(s.repo.Objects, "info", name)); err == nil {
-			if _, err := s.repo.own(ctx, nil, "commit-graph", "write", "--reachable"); err != nil {
-				return gitFailure("write the commit graph", err)
-			}
-			break
-		}
+	if err := s.dropPacks(ctx, drop); err != nil {
+		return err
+	}
+	// What has a note of ours still lost its pack by hand.
+	left, err := s.noted()
+	for _, base := range left {
+		err = errors.Join(err, removePack(base))
+	}
+	if err != nil {
+		return s.repo.writeError("remove a pack", err)
 	}
 	return nil
+}
+
+// mendGraph writes git's commit graph again if it names a commit of gone:
+// without that fsck complains.
+func (s *Store) mendGraph(ctx context.Context, gone map[OID]bool) error {
+	info := filepath.Join(s.repo.Objects, "info")
+	chain, _ := filepath.Glob(filepath.Join(globEscape(info), "commit-graphs", "*.graph"))
+	stale := func(name string) bool {
+		data, err := os.ReadFile(name)
+		return err == nil && graphNames(data, gone)
+	}
+	if !slices.ContainsFunc(append(chain, filepath.Join(info, "commit-graph")), stale) {
+		return nil
+	}
+	args := []string{"commit-graph", "write", "--reachable"}
+	if len(chain) > 0 {
+		args = append(args, "--split=replace")
+	}
+	if _, err := s.repo.own(ctx, nil, args...); err != nil {
+		return gitFailure("write the commit graph", err)
+	}
+	// With no commit of the user's left git writes nothing. The graph is a cache.
+	if stale(filepath.Join(info, "commit-graph")) {
+		os.Remove(filepath.Join(info, "commit-graph"))
+	}
+	if chain, _ = filepath.Glob(filepath.Join(globEscape(info), "commit-graphs", "*.graph")); slices.ContainsFunc(chain, stale) {
+		os.RemoveAll(filepath.Join(info, "commit-graphs"))
+	}
+	return nil
+}
+
+// graphNames reports whether a commit-graph file lists one of oids. The file
+// begins with a table of chunks; "OIDL" is the list of names.
+func graphNames(data []byte, oids map[OID]bool) bool {
+	if len(data) < 8 || string(data[:4]) != "CGPH" {
+		return false
+	}
+	for i := range int(data[6]) {
+		at := 8 + 12*i
+		if len(data) < at+24 || string(data[at:at+4]) != "OIDL" {
+			continue
+		}
+		from, to := binary.BigEndian.Uint64(data[at+4:]), binary.BigEndian.Uint64(data[at+16:])
+		for to = min(to, uint64(len(data))); from+20 <= to; from += 20 {
+			if oids[hex.EncodeToString(data[from:from+20])] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Health is what `doctor` asks of the store itself.
@@ -208,7 +269,7 @@ type Health struct {
 // Health looks at the store without changing it.
 func (s *Store) Health(ctx context.Context) (Health, error) {
 	var h Health
-	packs, err := s.ourPacks()
+	packs, err := s.ourPacks(false)
 	if err != nil {
 		return h, err
 	}
@@ -229,7 +290,7 @@ func (s *Store) Health(ctx context.Context) (Health, error) {
 	}
 	refs, err := s.ourRefs(ctx)
 	for _, ref := range refs {
-		if !strings.HasPrefix(ref, logPrefix) {
+		if name, ok := strings.CutPrefix(ref, logPrefix); !ok || !isReplica(name) {
 			h.Other = append(h.Other, ref)
 		}
 	}

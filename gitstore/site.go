@@ -23,9 +23,9 @@ type Repo struct {
 	given []string // the environment as given, for questions about the user's index
 	env   []string // the environment for our own work
 
-	localOnce  sync.Once
-	local      map[string]string
-	localPlain bool // local was read without git
+	localOnce sync.Once
+	local     map[string]string
+	localErr  error
 
 	configOnce sync.Once
 	configList []Setting
@@ -35,25 +35,38 @@ type Repo struct {
 // Find resolves the repository that dir belongs to, with the environment as
 // given, so that git's own rules (safe.directory, GIT_DIR in a hook) hold.
 func Find(ctx context.Context, dir string, environ []string) (*Repo, error) {
+	env := append(append([]string{}, environ...), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
 	// --show-toplevel comes last because it fails where there is no work tree;
 	// what was printed before it is still good.
-	env := append(append([]string{}, environ...), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
-	out, err := run(ctx, dir, env, nil, "rev-parse", "--path-format=absolute",
-		"--git-dir", "--git-common-dir", "--git-path", "objects",
-		"--is-bare-repository", "--is-inside-work-tree", "--show-object-format", "--show-toplevel")
-	f := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
-	if len(f) < 6 {
+	args := []string{"--git-dir", "--git-common-dir", "--is-bare-repository", "--show-object-format", "--show-toplevel"}
+	ask := func(args ...string) (string, error) {
+		out, err := run(ctx, dir, env, nil, append([]string{"rev-parse", "--path-format=absolute"}, args...)...)
+		return strings.TrimSuffix(string(out), "\n"), err
+	}
+	out, err := ask(args...)
+	f := strings.SplitN(out, "\n", len(args))
+	if len(f) < len(args)-1 {
 		return nil, notRepository(ctx, dir, err)
 	}
-	r := &Repo{
-		Dir: dir, GitDir: clean(f[0]), CommonDir: clean(f[1]), Objects: clean(f[2]),
-		Bare: f[3] == "true", given: environ,
+	if f[2] != "true" && f[2] != "false" {
+		// A newline in a path has shifted the lines: ask one by one.
+		f = make([]string, len(args))
+		for i, arg := range args {
+			f[i], err = ask(arg)
+			if err != nil && i < len(args)-1 {
+				return nil, notRepository(ctx, dir, err)
+			}
+		}
 	}
-	if len(f) > 6 && err == nil {
-		r.TopLevel = clean(f[6])
+	r := &Repo{Dir: dir, GitDir: clean(f[0]), CommonDir: clean(f[1]), Bare: f[2] == "true", given: environ}
+	// Not what --git-path says: while a push is being received that is a
+	// quarantine, which goes away with what was written there.
+	r.Objects = filepath.Join(r.CommonDir, "objects")
+	if err == nil {
+		r.TopLevel = clean(f[len(args)-1])
 	}
-	if f[5] != "sha1" {
-		return nil, errf(Unsupported, "repository %q uses object format %q, only sha1 is supported", r.GitDir, f[5])
+	if f[3] != "sha1" {
+		return nil, errf(Unsupported, "repository %q uses object format %q, only sha1 is supported", r.GitDir, f[3])
 	}
 	if _, err := os.Stat(filepath.Join(r.CommonDir, "reftable")); err == nil {
 		return nil, errf(Unsupported, "repository %q stores its refs as reftable, only the files format is supported", r.GitDir)
@@ -76,12 +89,15 @@ func notRepository(ctx context.Context, dir string, err error) error {
 			hint("git config --global --add safe.directory %s", dir)
 	case strings.Contains(ge.stderr, "extension"), strings.Contains(ge.stderr, "repo version"),
 		strings.Contains(ge.stderr, "unknown hash"), strings.Contains(ge.stderr, "invalid value for"):
-		return errf(Unsupported, "git cannot open the repository at %q: %s", dir, strings.TrimPrefix(msg, "git rev-parse: "))
+		// git lists the names of extensions on lines of their own.
+		return errf(Unsupported, "git cannot open the repository at %q: %s", dir, strings.TrimPrefix(strings.Join(strings.Fields(ge.stderr), " "), "fatal: "))
+	case strings.Contains(ge.stderr, "not a git repository:"): // a .git file or GIT_DIR that leads nowhere
+		return errf(NotRepository, "cannot open the repository at %q: %s", dir, strings.TrimPrefix(msg, "git rev-parse: "))
 	case strings.Contains(ge.stderr, "not a git repository"):
 		return errf(NotRepository, "%q is not inside a git repository", dir).hint("git init")
 	}
-	if v, ok := versionBelow(ctx); ok {
-		return errf(Unsupported, "git %s is too old, 2.36 or newer is needed", v)
+	if err := checkVersion(ctx); err != nil {
+		return err
 	}
 	return errf(NotRepository, "cannot open the repository at %q: %s", dir, msg)
 }
@@ -90,12 +106,13 @@ func notRepository(ctx context.Context, dir string, err error) error {
 // core.fsync setting that makes a ref durable.
 const MinGit = "2.36"
 
-func versionBelow(ctx context.Context) (string, bool) {
-	v, err := GitVersion(ctx)
-	if err != nil {
-		return "", false
+// checkVersion refuses a git that is too old. Reading fails with one by itself;
+// writing would not, and would not be durable.
+func checkVersion(ctx context.Context) error {
+	if v, err := GitVersion(ctx); err == nil && !AtLeast(v, MinGit) {
+		return errf(Unsupported, "git %s is too old, %s or newer is needed", v, MinGit)
 	}
-	return v, !AtLeast(v, MinGit)
+	return nil
 }
 
 // GitVersion returns the version of the git on PATH, such as "2.39.5".
@@ -180,18 +197,23 @@ func (r *Repo) Get(ctx context.Context, key string) (Setting, bool) {
 // must not switch one repository's guard off in silence. It starts no process
 // where the file is plain enough to be read without git.
 func (r *Repo) Local(ctx context.Context, key string) (string, bool, error) {
-	r.localOnce.Do(func() { r.local, r.localPlain = r.localConfig() })
-	if r.localPlain {
-		v, ok := r.local[key]
-		return v, ok, nil
-	}
-	list, err := r.Config(ctx)
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Key == key && list[i].Scope == "local" {
-			return list[i].Value, true, nil
+	r.localOnce.Do(func() {
+		var plain bool
+		if r.local, plain = r.localConfig(); plain {
+			return
 		}
-	}
-	return "", false, err
+		out, err := r.ask(ctx, nil, "config", "--local", "--no-includes", "-z", "--list")
+		if err != nil {
+			r.localErr = errf(GitFailed, "read git's configuration: %w", err)
+		}
+		r.local = map[string]string{}
+		for _, f := range splitNul(out) {
+			key, value, _ := strings.Cut(f, "\n")
+			r.local[key] = value
+		}
+	})
+	v, ok := r.local[key]
+	return v, ok, r.localErr
 }
 
 // HooksDir returns the directory in which git looks for hooks from this

@@ -47,14 +47,17 @@ func makeVersion(logs map[string]*tip) Version {
 	return Version(b.String())
 }
 
-func (v Version) logs() map[string]OID {
-	m := map[string]OID{}
+// logs returns the tips that v names; ok is false if it is no version of ours.
+func (v Version) logs() (tips map[string]OID, ok bool) {
+	tips = map[string]OID{}
 	for f := range strings.FieldsSeq(string(v)) {
-		if replica, oid, ok := strings.Cut(f, "="); ok {
-			m[replica] = oid
+		replica, oid, _ := strings.Cut(f, "=")
+		if !isReplica(replica) || !isOID(oid) {
+			return nil, false
 		}
+		tips[replica] = oid
 	}
-	return m
+	return tips, true
 }
 
 // File is one file of a log. Data is nil where only names were asked for.
@@ -245,25 +248,29 @@ func (sn *Snapshot) Get(ctx context.Context, replica, path string) (f File, ok b
 	}
 	top, rest, nested := strings.Cut(path, "/")
 	oid, ok := t.Tree[top]
-	for ok && nested {
-		var name string
-		name, rest, nested = strings.Cut(rest, "/")
-		list, err := sn.store.tree(oid)
+	for ok {
+		ob, err := sn.store.objects.any(oid)
 		if err != nil {
 			return File{}, false, err
 		}
-		ok = false
-		for _, e := range list {
-			if e.name == name && e.dir == nested {
-				oid, ok = e.oid, true
-			}
+		if !nested {
+			return File{Replica: replica, Path: path, OID: oid, Data: ob.data}, ob.kind == "blob", nil
+		}
+		if ob.kind != "tree" {
+			break
+		}
+		list, err := parseTree(oid, ob.data)
+		if err != nil {
+			return File{}, false, err
+		}
+		var name string
+		name, rest, nested = strings.Cut(rest, "/")
+		i := slices.IndexFunc(list, func(e treeEntry) bool { return e.name == name && e.dir == nested })
+		if ok = i >= 0; ok {
+			oid = list[i].oid
 		}
 	}
-	if !ok {
-		return File{}, false, nil
-	}
-	data, err := sn.store.objects.one(oid, "blob")
-	return File{Replica: replica, Path: path, OID: oid, Data: data}, err == nil, err
+	return File{}, false, nil
 }
 
 // Walk calls fn with every file below prefix, contents included.
@@ -282,7 +289,10 @@ var errGone = errors.New("gitstore: a file of the base is gone or changed")
 // and entering only those that differ. ok is false when base does not lead
 // here, because a log was truncated, set back or removed: start over.
 func (sn *Snapshot) Added(ctx context.Context, base Version) (files []File, ok bool, err error) {
-	old := base.logs()
+	old, ok := base.logs()
+	if !ok {
+		return nil, false, nil
+	}
 	for replica := range old {
 		if sn.logs[replica] == nil {
 			return nil, false, nil
@@ -302,7 +312,7 @@ func (sn *Snapshot) Added(ctx context.Context, base Version) (files []File, ok b
 			continue
 		}
 		got, err := sn.added(ctx, replica, was)
-		if errors.Is(err, errGone) || KindOf(err) == Damaged && !sn.store.exists(was) {
+		if errors.Is(err, errGone) || KindOf(err) == Damaged && sn.store.gone(was) {
 			return nil, false, nil
 		}
 		if err != nil {
@@ -314,9 +324,10 @@ func (sn *Snapshot) Added(ctx context.Context, base Version) (files []File, ok b
 	return files, true, nil
 }
 
-func (s *Store) exists(oid OID) bool {
+// gone reports whether a commit is missing or broken.
+func (s *Store) gone(oid OID) bool {
 	_, err := s.objects.one(oid, "commit")
-	return err == nil
+	return KindOf(err) == Damaged
 }
 
 // added compares the trees of one log level by level.

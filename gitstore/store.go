@@ -118,19 +118,38 @@ func (s *Store) Exists() (bool, error) {
 // back since it was last accepted is restored first; where it cannot be, the
 // snapshot still shows what was accepted.
 func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
+	sn, back, err := s.look(ctx)
+	if err != nil || len(back) == 0 {
+		return sn, err
+	}
+	// Best effort: a reader without the right to write, or one beside a writer,
+	// goes on with the accepted state in memory.
+	if l, err := s.acquire(ctx, restoreWait, false); err == nil {
+		s.restore(ctx, sn, back)
+		l.release()
+	}
+	return sn, nil
+}
+
+// restoreWait bounds what restoring a ref may cost somebody who only reads.
+const restoreWait = 100 * time.Millisecond
+
+// look reads what the refs say and compares it with what was last accepted.
+// Refs that have to be restored are returned with their present value.
+func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
 	own, err := s.repo.replica()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// tips.json first: a writer moves the ref and then writes the file, so in
 	// this order the ref is never seen behind the file without reason.
 	known := s.repo.readTips()
 	refs, err := s.repo.logTips()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sn := &Snapshot{store: s, own: own, logs: make(map[string]*tip, len(refs))}
-	back := map[string]OID{} // refs to restore, with their present value
+	back := map[string]OID{}
 	for replica, oid := range refs {
 		k := known[replica]
 		if k != nil && k.OID == oid {
@@ -139,10 +158,16 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 		}
 		if k != nil {
 			forward, err := s.repo.isAncestor(ctx, k.OID, oid)
-			if err != nil && !s.exists(k.OID) {
+			switch {
+			case err == nil:
+			case ctx.Err() != nil:
+				return nil, nil, ctx.Err()
+			case s.gone(k.OID):
 				forward = true // what we remember is gone; the ref is all there is
-			} else if err != nil {
-				return nil, errf(Damaged, "compare the log %s with what was last accepted: %w", replica, err)
+			case s.gone(oid):
+				return nil, nil, errf(Damaged, "the ref %s names the object %s, which is missing from the repository or broken", logRef(replica), oid)
+			default:
+				return nil, nil, gitFailure("compare the log "+logRef(replica)+" with what was last accepted", err)
 			}
 			if !forward {
 				sn.logs[replica], back[replica] = k, oid
@@ -151,7 +176,7 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 		}
 		t, err := s.load(oid)
 		if err != nil {
-			return nil, wrapLog(replica, err)
+			return nil, nil, wrapLog(replica, err)
 		}
 		sn.logs[replica] = t
 	}
@@ -160,15 +185,21 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 			sn.logs[replica], back[replica] = k, zeroOID
 		}
 	}
-	for replica, t := range sn.logs {
-		if t.Header.Format > FormatVersion {
-			return nil, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
+	if own != "" && sn.logs[own] == nil {
+		t, err := s.findLost(ctx, own)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t != nil {
+			sn.logs[own], back[own] = t, zeroOID
 		}
 	}
-	if len(back) > 0 {
-		s.restore(ctx, sn, back)
+	for replica, t := range sn.logs {
+		if t.Header.Format > FormatVersion {
+			return nil, nil, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
+		}
 	}
-	return sn, nil
+	return sn, back, nil
 }
 
 func wrapLog(replica string, err error) error {
@@ -181,25 +212,27 @@ func wrapLog(replica string, err error) error {
 	return err
 }
 
-// restore moves refs back to what was last accepted. It is best effort: a
-// reader without the right to write, or one beside a writer, goes on with the
-// accepted state in memory.
-func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) {
-	l, err := s.acquire(ctx, 100*time.Millisecond)
-	if err != nil {
-		return
+// restore moves refs back to what sn says was last accepted. The caller holds
+// the lock. The error is about this clone's own log.
+func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) error {
+	// An uninstall, which removes our identity before the refs, may have come
+	// between. What it removed stays removed.
+	if own, err := s.repo.replica(); err != nil || own != sn.own {
+		return err
 	}
-	defer l.release()
-	known := s.repo.readTips() // an uninstall removes this file before the refs
+	var failed error
 	for replica, old := range back {
-		k := known[replica]
-		if k == nil {
-			continue
-		}
-		if err := s.moveRef(ctx, replica, k.OID, old, "restored"); err == nil {
+		err := s.moveRef(ctx, replica, sn.logs[replica].OID, old, "restored", restoreWait)
+		if err == nil {
 			s.opt.Report("restored " + logRef(replica) + ", which something had removed or set back")
+		} else if replica == sn.own {
+			failed = err
+			if oid := sn.logs[replica].OID; s.gone(oid) {
+				failed = errf(Damaged, "the log %s is gone, and so is object %s, its newest commit", logRef(replica), oid)
+			}
 		}
 	}
+	return failed
 }
 
 // remember writes tips.json for sn. The caller holds the lock.
@@ -208,10 +241,10 @@ func (s *Store) remember(sn *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	return s.perms().write(s.repo.dir("tips.json"), append(data, '\n'), false)
+	return s.perms().write(s.repo.dir("tmp"), s.repo.dir("tips.json"), append(data, '\n'), false)
 }
 
 // WriteCache replaces a cache file; failing to is no error for anybody.
 func (s *Store) WriteCache(name string, data []byte) {
-	s.perms().write(s.repo.CachePath(name), data, false)
+	s.perms().write(s.repo.CachePath(), s.repo.CachePath(name), data, false)
 }

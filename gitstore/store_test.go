@@ -72,6 +72,7 @@ func put(t testing.TB, s *Store, path, data string) Version {
 func contents(t testing.TB, env []string, dir string) map[string]string {
 	t.Helper()
 	s := open(t, env, dir, Options{})
+	defer s.Close()
 	sn, err := s.Snapshot(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestPacksAreMerged(t *testing.T) {
 	for i := range n {
 		put(t, s, fmt.Sprintf("m/%02d/%d", i%7, i), fmt.Sprint(i))
 	}
-	packs, err := s.ourPacks()
+	packs, err := s.ourPacks(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -34,7 +36,7 @@ type Tx struct {
 	base    *Snapshot
 	replica string
 	created []File
-	paths   map[string]bool
+	paths   map[string]bool // of created; false for the directories they are in
 	trailer map[string]string
 }
 
@@ -58,21 +60,61 @@ func (tx *Tx) Create(path string, data []byte) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	if tx.paths[path] {
+	if file, ok := tx.paths[path]; ok && file {
 		return errf(Duplicate, "the file %q is written twice in one transaction", path)
+	} else if ok {
+		return errf(Duplicate, "%q is written as a file and as a directory", path)
 	}
-	tx.paths[path] = true
-	tx.created = append(tx.created, File{Replica: tx.replica, Path: path, Data: data})
+	for dir := range parents(path) {
+		if tx.paths[dir] {
+			return errf(Duplicate, "%q is written as a file and as a directory", dir)
+		}
+	}
+	tx.add(File{Replica: tx.replica, Path: path, Data: data})
 	return nil
 }
 
+func (tx *Tx) add(f File) {
+	for dir := range parents(f.Path) {
+		tx.paths[dir] = false
+	}
+	tx.paths[f.Path] = true
+	tx.created = append(tx.created, f)
+}
+
+// undo takes back all but the first n files.
+func (tx *Tx) undo(n int) {
+	keep := tx.created[:n]
+	tx.created, tx.paths = nil, map[string]bool{}
+	for _, f := range keep {
+		tx.add(f)
+	}
+}
+
+// parents yields the directories that a path lies in.
+func parents(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i, c := range path {
+			if c == '/' && !yield(path[:i]) {
+				return
+			}
+		}
+	}
+}
+
+// checkPath keeps out what a tree cannot hold, or git's fsck refuses in one: a
+// hub with receive.fsckObjects would not take the log. What some file systems
+// take for .git goes with the rest: whatever begins like it, and invisible
+// characters.
 func checkPath(path string) error {
 	for part := range strings.SplitSeq(path, "/") {
-		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") {
+		low := strings.ToLower(part)
+		if part == "" || part == "." || part == ".." || strings.HasPrefix(low, ".git") || strings.HasPrefix(low, "git~") {
 			return errf(GitFailed, "%q is not a path a log can hold", path)
 		}
 	}
-	if strings.ContainsAny(path, "\\:\x00\n") || path == headerFile {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || unicode.Is(unicode.Cf, r) }
+	if strings.ContainsAny(path, "\\:") || strings.ContainsFunc(path, odd) || path == headerFile {
 		return errf(GitFailed, "%q is not a path a log can hold", path)
 	}
 	return nil
@@ -81,6 +123,7 @@ func checkPath(path string) error {
 // op is one caller of Update.
 type op struct {
 	fn      func(*Tx) (CommitInfo, error)
+	until   time.Time    // when it stops waiting for the lock
 	state   atomic.Int32 // 0 waiting, 1 taken by a commit, 2 given up by its caller
 	done    chan struct{}
 	version Version
@@ -93,7 +136,7 @@ type op struct {
 // a commit. ctx ends the wait, not a commit that has begun. No writes by fn
 // means no commit. Errors of fn come back as they are.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (Version, error) {
-	o := &op{fn: fn, done: make(chan struct{})}
+	o := &op{fn: fn, until: time.Now().Add(s.opt.LockWait), done: make(chan struct{})}
 	s.mu.Lock()
 	s.queue = append(s.queue, o)
 	if !s.leading {
@@ -115,10 +158,16 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (V
 // lead commits batch after batch until nobody waits.
 func (s *Store) lead() {
 	for {
-		l, err := s.acquire(context.Background(), s.opt.LockWait)
+		l, err := s.begin()
 		s.mu.Lock()
 		batch := s.queue
 		s.queue = nil
+		if KindOf(err) == Locked { // who came later has time left
+			now := time.Now()
+			if i := slices.IndexFunc(batch, func(o *op) bool { return o.until.After(now) }); i >= 0 {
+				batch, s.queue = batch[:i:i], slices.Clone(batch[i:])
+			}
+		}
 		s.mu.Unlock()
 		batch = slices.DeleteFunc(batch, func(o *op) bool { return !o.state.CompareAndSwap(0, 1) })
 		if err == nil {
@@ -143,6 +192,21 @@ func (s *Store) lead() {
 	}
 }
 
+// begin takes the lock for a commit, waiting no longer than the first in the
+// queue may.
+func (s *Store) begin() (*lock, error) {
+	ctx := context.Background()
+	if own, err := s.repo.replica(); err == nil && own == "" {
+		if err := checkVersion(ctx); err != nil { // before the first trace of ours
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	wait := time.Until(s.queue[0].until)
+	s.mu.Unlock()
+	return s.acquire(ctx, max(wait, 0), true)
+}
+
 // errLost means that the ref moved between the snapshot and our move.
 var errLost = errors.New("gitstore: the ref moved meanwhile")
 
@@ -154,11 +218,20 @@ func (s *Store) commit(batch []*op) error {
 	ctx := context.Background()
 	deadline := time.Now().Add(s.opt.LockWait)
 	for {
-		sn, err := s.Snapshot(ctx)
-		if err != nil {
-			return err
+		sn, back, err := s.look(ctx)
+		if err == nil {
+			err = s.restore(ctx, sn, back)
 		}
-		err = s.tryCommit(ctx, sn, batch)
+		if err == nil {
+			err = s.tryCommit(ctx, sn, batch)
+		}
+		if KindOf(err) == Duplicate && len(batch) > 1 {
+			// One of them names a path that exists: let each stand for itself.
+			for _, o := range batch {
+				o.err = s.commit([]*op{o})
+			}
+			return nil
+		}
 		if !errors.Is(err, errLost) {
 			return err
 		}
@@ -170,7 +243,9 @@ func (s *Store) commit(batch []*op) error {
 
 func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error {
 	tx := &Tx{base: sn, replica: sn.own, paths: map[string]bool{}, trailer: map[string]string{}}
-	fresh := tx.replica == ""
+	// An identity without a log is not used: if it had one, what is written now
+	// must not be taken for it.
+	fresh := sn.logs[sn.own] == nil
 	if fresh {
 		tx.replica = NewID(s.opt.Rand)
 	}
@@ -186,10 +261,8 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		n := len(tx.created)
 		info, err := o.fn(tx)
 		if err != nil {
-			for _, f := range tx.created[n:] {
-				delete(tx.paths, f.Path)
-			}
-			tx.created, o.err = tx.created[:n], err
+			tx.undo(n)
+			o.err = err
 			continue
 		}
 		if len(tx.created) > n {
@@ -208,6 +281,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		}
 		t, err := s.write(ctx, tx, infos)
 		if err != nil {
+			s.mergePacks(ctx) // else a caller who tries again and again heaps them up
 			return err
 		}
 		after = &Snapshot{store: s, own: tx.replica, logs: make(map[string]*tip, len(sn.logs)+1)}
@@ -234,8 +308,8 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 	return nil
 }
 
-// lastTrailers returns the trailers of the newest commit that has any: somebody
-// may have put a commit without them on the log by hand.
+// lastTrailers returns the trailers of the newest commit that numbers its
+// events: somebody may have put one without them on the log by hand.
 func (s *Store) lastTrailers(oid OID) (map[string]string, error) {
 	for {
 		data, err := s.objects.one(oid, "commit")
@@ -243,7 +317,13 @@ func (s *Store) lastTrailers(oid OID) (map[string]string, error) {
 			return nil, err
 		}
 		c := parseCommit(data)
-		if t := c.trailers(); len(t) > 0 || len(c.parents) == 0 {
+		t := c.trailers()
+		for key := range t {
+			if numbered(key) {
+				return t, nil
+			}
+		}
+		if len(c.parents) == 0 {
 			return t, nil
 		}
 		oid = c.parents[0]
@@ -295,7 +375,7 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	if err := s.writePack(n); err != nil {
 		return nil, err
 	}
-	if err := s.moveRef(ctx, tx.replica, oid, old, subject(infos)); err != nil {
+	if err := s.moveRef(ctx, tx.replica, oid, old, subject(infos), s.opt.LockWait); err != nil {
 		return nil, err
 	}
 	t := &tip{OID: oid, Tree: make(map[string]OID, len(top)), Header: header}
@@ -377,7 +457,7 @@ func (s *Store) encodeCommit(ctx context.Context, tree, parent OID, infos []Comm
 	fmt.Fprintf(&b, "%s\n\n", subject(infos))
 	if len(infos) > 1 {
 		for _, in := range infos {
-			fmt.Fprintf(&b, "%s\n", oneLine(in.Subject, 100))
+			fmt.Fprintf(&b, "- %s\n", oneLine(in.Subject, 100)) // a bare one might read as a trailer
 		}
 		b.WriteByte('\n')
 	}
@@ -447,9 +527,10 @@ func oneLine(s string, n int) string {
 }
 
 // moveRef moves a log's ref from old to oid (zeroOID: create it) and makes the
-// move durable. It returns errLost when the ref is not at old. git's exit text
-// is never parsed; what happened is read from the ref.
-func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why string) error {
+// move durable. It waits up to wait for git's own lock on the ref, and returns
+// errLost when the ref is not at old. git's exit text is never parsed; what
+// happened is read from the ref.
+func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why string, wait time.Duration) error {
 	ref := logRef(replica)
 	file := filepath.Join(s.repo.CommonDir, filepath.FromSlash(ref))
 	// Directories that git is about to make need their names synced as well.
@@ -460,7 +541,7 @@ func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why s
 		}
 		sync = append(sync, filepath.Dir(dir))
 	}
-	deadline := time.Now().Add(s.opt.LockWait)
+	deadline := time.Now().Add(wait)
 	for {
 		err := s.updateRef(ctx, ref, oid, old, why)
 		if err == nil {
@@ -486,7 +567,7 @@ func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why s
 		}
 		if time.Now().After(deadline) {
 			return errf(Locked, "git's lock file %q (%s old) is in the way; gave up after %s, nothing was written",
-				path, age.Round(time.Second), s.opt.LockWait).hint("ls -l %s", path)
+				path, age.Round(time.Second), wait).hint("ls -l %s", path)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -501,12 +582,9 @@ func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why s
 // updateRef runs git's own ref update, the one writer that holds its lock
 // protocol (see doc/ARCHITECTURE.md, "Why refs move through git").
 func (s *Store) updateRef(ctx context.Context, ref string, oid, old OID, why string) error {
-	mark, err := s.moving(oid)
-	if err != nil {
-		return s.repo.writeError("move "+ref, err)
-	}
+	mark := s.moving(ref, oid)
 	name, email := s.ident(ctx)
-	cmd := exec.Command("git", append(noHooks[:len(noHooks):len(noHooks)],
+	cmd := exec.Command("git", append(ownConfig[:len(ownConfig):len(ownConfig)],
 		"-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync",
 		"update-ref", "--create-reflog", "-m", why, ref, oid, old)...)
 	cmd.Dir = s.repo.CommonDir
@@ -517,26 +595,54 @@ func (s *Store) updateRef(ctx context.Context, ref string, oid, old OID, why str
 		cmd.ExtraFiles = []*os.File{mark}
 		defer mark.Close()
 	}
-	if err := cmd.Run(); err != nil {
-		var ee *exec.ExitError
-		if errors.As(err, &ee) {
-			return &gitError{"update-ref", ee.ExitCode(), stderr.String()}
-		}
-		return errf(GitFailed, "start git update-ref: %w", err)
+	err := cmd.Run()
+	if mark != nil && (cmd.ProcessState == nil || cmd.ProcessState.Exited()) {
+		mark.Truncate(0) // nothing is under way any more, and git was not killed
 	}
-	if mark != nil {
-		mark.Truncate(0) // nothing is under way any more
+	var ee *exec.ExitError
+	if errors.As(err, &ee) {
+		return &gitError{"update-ref", ee.ExitCode(), stderr.String()}
+	}
+	if err != nil {
+		return errf(GitFailed, "start git update-ref: %w", err)
 	}
 	return nil
 }
 
+// refError finds out why git could not move ref, by trying to write where git
+// writes: the loose ref and its log.
 func (s *Store) refError(ref string, err error) error {
-	probe := filepath.Join(s.repo.CommonDir, "refs")
-	f, perr := os.CreateTemp(probe, ".agentmail-*")
+	perr := probe(filepath.Dir(s.refLock(ref)))
+	if perr == nil {
+		log := filepath.Join(s.repo.CommonDir, "logs", filepath.FromSlash(ref))
+		f, oerr := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
+		switch {
+		case oerr == nil:
+			f.Close()
+		case errors.Is(oerr, os.ErrNotExist):
+			perr = probe(filepath.Dir(log))
+		default:
+			perr = oerr
+		}
+	}
 	if perr != nil {
 		return s.repo.writeError("move "+ref, perr)
 	}
+	return errf(GitFailed, "move %s: %w", ref, err)
+}
+
+// probe writes a file in dir, or the nearest directory above that exists, and
+// removes it. git takes no notice of such a name among its refs.
+func probe(dir string) error {
+	f, err := os.CreateTemp(dir, ".agentmail-*")
+	if errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
+		return probe(filepath.Dir(dir))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(zeroOID + "\n")
 	f.Close()
 	os.Remove(f.Name())
-	return errf(GitFailed, "move %s: %w", ref, err)
+	return err
 }

@@ -111,7 +111,13 @@ func (b *Box) CheckPaths(ctx context.Context, who Actor, paths []string) (CheckR
 			if rel == "" {
 				return nil, mail.Errorf(mail.Invalid, "a path is empty")
 			}
+			if filepath.IsAbs(p) { // a slash at the beginning only anchors
+				rel = strings.TrimLeft(strings.TrimSuffix(rel, everything), "/")
+			}
 			rel = filepath.ToSlash(filepath.Clean(rel))
+			if rel == "." {
+				continue // the root itself, which nobody can hold
+			}
 			if rel == ".." || strings.HasPrefix(rel, "../") {
 				return nil, mail.Errorf(mail.Invalid, "the path %q leads out of the repository; paths are relative to its root", p)
 			}
@@ -277,17 +283,18 @@ func (b *Box) pasteable(paths []string) string {
 		case strings.HasPrefix(here, "-"), strings.HasPrefix(here, ":"):
 			here = "./" + here
 		}
-		words[i] = shellBytes(here)
+		words[i] = shellQuote(here)
 	}
 	return strings.Join(words, " ")
 }
 
-// shellBytes writes a word as a shell reads it back, also one that cannot be
-// printed as it is.
+func unprintable(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// shellBytes writes a word that cannot be printed as it is so that a shell reads
+// it back.
 func shellBytes(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return shellQuote(s)
-	}
 	var w strings.Builder
 	w.WriteString("$'")
 	for _, c := range []byte(s) {

@@ -43,6 +43,9 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	if mode == ModeOff {
 		return h.v
 	}
+	if v := b.getenv("AGENT_MAIL_GUARD_MODE"); v != "" {
+		h.v.Notes = append(h.v.Notes, fmt.Sprintf("AGENT_MAIL_GUARD_MODE=%q does not count: git config --local agentmail.guard says how strict the guard is (%s)", clip(v, 40), mode))
+	}
 	if err == nil {
 		err = merr
 	}
@@ -87,7 +90,7 @@ type hook struct {
 
 // bypass returns the reason given for overruling the guard, or "".
 func (h *hook) bypass() string {
-	if reason := strings.TrimSpace(h.b.getenv("AGENTMAIL_BYPASS")); reason != "" {
+	if reason := clip(strings.ToValidUTF8(h.b.getenv("AGENTMAIL_BYPASS"), "?"), maxReason); reason != "" {
 		return reason
 	}
 	switch strings.ToLower(h.b.getenv("AGENT_MAIL_BYPASS")) {
@@ -164,20 +167,28 @@ func (h *hook) preCommit() error {
 // elsewhere leaves out, with a remark, reservations whose holder works in
 // another worktree, where agentmail.otherWorktrees is warn.
 func (h *hook) elsewhere(blocks []guard.Block) ([]guard.Block, error) {
-	v, err := h.b.setting(h.ctx, "otherWorktrees")
-	if err != nil || v != "warn" {
-		return blocks, err
-	}
-	var kept []guard.Block
-	for _, bl := range blocks {
-		if bl.By.Worktree == h.b.repo.WorktreeName() {
-			kept = append(kept, bl)
-			continue
-		}
+	here, away, err := h.split(blocks)
+	for _, bl := range away {
 		h.v.Notes = append(h.v.Notes, fmt.Sprintf("merge risk: %s is reserved by %s in another worktree (%q)",
 			display(bl.Path), bl.By.HolderName, bl.By.Pattern))
 	}
-	return kept, nil
+	return here, err
+}
+
+// split separates what only the risk of a merge speaks against.
+func (h *hook) split(blocks []guard.Block) (here, away []guard.Block, err error) {
+	v, err := h.b.setting(h.ctx, "otherWorktrees")
+	if err != nil || v != "warn" {
+		return blocks, nil, err
+	}
+	for _, bl := range blocks {
+		if bl.By.Worktree == h.b.worktreeName() {
+			here = append(here, bl)
+		} else {
+			away = append(away, bl)
+		}
+	}
+	return here, away, nil
 }
 
 func paths(blocks []guard.Block) string {
@@ -248,12 +259,13 @@ func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
 		if _, err := w.directory(); err != nil {
 			return "", err
 		}
-		e := &mail.Bypass{Header: w.head(me.ID), Event: h.req.Event, Reason: strings.ToValidUTF8(oneLine(reason), "?"), Touched: touched(blocks)}
-		if err := w.add(e); err != nil {
-			return "", err
+		for _, part := range portions(touched(blocks)) {
+			if err := w.add(&mail.Bypass{Header: w.head(me.ID), Event: h.req.Event, Reason: reason, Touched: part}); err != nil {
+				return "", err
+			}
 		}
 		subject := fmt.Sprintf("[guard] %s bypassed %s", h.name(), display(blocks[0].Path))
-		return "guard: " + h.name() + " passed " + paths(blocks), h.tellHolders(w, me, subject, "Reason: "+clip(reason, 500), blocks)
+		return "guard: " + h.name() + " passed " + paths(blocks), h.tellHolders(w, me, subject, "Reason: "+reason, blocks)
 	})
 }
 
@@ -292,7 +304,7 @@ func (h *hook) postCommit() error {
 		return err // nothing is reserved: git need not be asked
 	}
 	c, err := h.b.repo.HeadCommit(h.ctx)
-	if err != nil || len(c.Changed) == 0 {
+	if err != nil || len(c.Changed) == 0 || h.arrived(c.OID) {
 		return err
 	}
 	h.v.Checked = len(c.Changed)
@@ -306,21 +318,27 @@ func (h *hook) postCommit() error {
 			others = append(others, bl)
 		}
 	}
+	binding, _, err := h.split(others)
+	if err != nil {
+		return err
+	}
 	outcome := mail.CommitSlipped
 	switch {
 	case len(others) == 0:
 		outcome = mail.CommitHeld
 	case h.bypass() != "":
 		outcome = mail.CommitBypass
-	case h.v.Mode == ModeWarn, h.who.Kind == IsPerson && h.lenient():
+	case len(binding) == 0, h.v.Mode == ModeWarn, h.who.Kind == IsPerson && h.lenient():
 		outcome = mail.CommitWarned
 	}
 	return h.record(func(w *writer, me *mail.Agent) (string, error) {
 		if _, err := w.directory(); err != nil {
 			return "", err
 		}
-		if err := w.add(&mail.CommitSeen{Header: w.head(me.ID), OID: c.OID, Outcome: outcome, Touched: touched(all)}); err != nil {
-			return "", err
+		for _, part := range portions(touched(all)) {
+			if err := w.add(&mail.CommitSeen{Header: w.head(me.ID), OID: c.OID, Outcome: outcome, Touched: part}); err != nil {
+				return "", err
+			}
 		}
 		if outcome == mail.CommitSlipped || outcome == mail.CommitWarned {
 			subject := fmt.Sprintf("[guard] %s committed %s", h.name(), display(others[0].Path))
@@ -332,9 +350,18 @@ func (h *hook) postCommit() error {
 	})
 }
 
+// arrived reports whether a merge made no commit: a fast-forward, whose HEAD is
+// what was merged and somebody else's, or a squash, whose HEAD is as it was.
+func (h *hook) arrived(head gitstore.OID) bool {
+	if h.req.Event != PostMerge {
+		return false
+	}
+	return len(h.req.Args) > 0 && h.req.Args[0] == "1" || h.b.getenv("GITHEAD_"+head) != ""
+}
+
 // prePush checks the commits that a push adds. Each is judged by whose it is: a
-// commit that its holder made may be pushed by anybody. One that is older than a
-// reservation does not touch it.
+// commit that its holder made may be pushed by anybody, and the holder may push
+// what anybody made. One that is older than a reservation does not touch it.
 func (h *hook) prePush() error {
 	var remote, url string
 	if len(h.req.Args) > 0 {
@@ -348,7 +375,7 @@ func (h *hook) prePush() error {
 		return err
 	}
 	updates = withoutOurs(updates)
-	held, err := h.b.holds(h.ctx, h.sn, Actor{})
+	held, err := h.b.holds(h.ctx, h.sn, h.who)
 	if err != nil || len(held) == 0 || len(updates) == 0 {
 		return err
 	}

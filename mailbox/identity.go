@@ -79,10 +79,13 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		}
 	}
 	// CI systems set AGENT_NAME to other things.
-	if a := d.Local(getenv("AGENT_NAME"), sn.Own()); a != nil {
+	if a := d.Local(getenv("AGENT_NAME"), sn.Own()); a != nil && !a.IsPerson() {
 		return agentActor(d, a, "AGENT_NAME"), nil
 	}
 	here := b.worktreeAgent()
+	if a := d.Agents[here]; a == nil || a.Home.Value != sn.Own() || a.IsPerson() {
+		here = "" // gone to another clone, or rubbish: it contradicts nobody
+	}
 	id, why := b.session(c.Session, c.Ancestors, here)
 	if why != "" {
 		return Actor{Kind: IsUnidentified, Source: why}, nil
@@ -93,9 +96,7 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		}
 	}
 	if here != "" {
-		if a := d.Agents[here]; a != nil && a.Home.Value == sn.Own() {
-			return agentActor(d, a, "this worktree"), nil
-		}
+		return agentActor(d, d.Agents[here], "this worktree"), nil
 	}
 	if c.Client {
 		return Actor{Kind: IsUnidentified, Source: "a coding agent's hook asks"}, nil
@@ -119,7 +120,11 @@ func (b *Box) named(ctx context.Context, d *mail.Directory, own, name, source st
 	if strings.EqualFold(name, mail.HumanOverseer) {
 		return b.person(ctx, d, own, source)
 	}
-	if a := d.Local(name, own); a != nil {
+	switch a := d.Local(name, own); {
+	case a == nil:
+	case a.IsPerson():
+		return b.person(ctx, d, own, source)
+	default:
 		return agentActor(d, a, source)
 	}
 	act := Actor{Kind: IsUnidentified, Name: name, Given: name, Source: source}
@@ -156,7 +161,7 @@ func unknownAgent(d *mail.Directory, name string) *mail.Error {
 
 func (b *Box) person(ctx context.Context, d *mail.Directory, own, source string) Actor {
 	name, _ := b.repo.Get(ctx, "user.name")
-	act := Actor{Kind: IsPerson, Name: name.Value, Source: source}
+	act := Actor{Kind: IsPerson, Name: strings.ToValidUTF8(oneLine(name.Value), "?"), Source: source}
 	if act.Name == "" {
 		act.Name = mail.HumanOverseer
 	}

@@ -69,7 +69,7 @@ func (w *writer) pick(held mail.Leases, me string, f LeaseFilter) ([]*mail.Lease
 				return nil, err // several begin so
 			}
 			if err != nil {
-				return nil, w.notHeld(held, me, word)
+				return nil, w.notHeld(held, me, word, canon(rel))
 			}
 			named[full] = true
 		}
@@ -86,10 +86,12 @@ func canon(text string) string {
 	return text
 }
 
-// notHeld says why a word names no live reservation of the actor's.
-func (w *writer) notHeld(held mail.Leases, me, word string) error {
+// notHeld says why a word, as a pattern or as an id, names no live reservation of
+// the actor's.
+func (w *writer) notHeld(held mail.Leases, me, word, pattern string) error {
+	id := strings.ToLower(word)
 	for _, l := range held.ByAge() {
-		if l.Pattern != canon(word) && l.ID != word {
+		if l.Pattern != pattern && !(mail.IsPrefix(id) && strings.HasPrefix(l.ID, id)) {
 			continue
 		}
 		end, _ := l.Expires(w.now)
@@ -138,8 +140,7 @@ func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.D
 			out.Reservations = append(out.Reservations, Renewed{l.ID, l.Pattern, TS(old), TS(w.now.Add(time.Duration(next.TTL) * time.Second))})
 		}
 		out.Renewed = len(leases)
-		ev := &mail.LeaseEvent{Header: w.head(me.ID, w.marks(held, leases)...), Op: mail.LeaseRenew, Leases: leases}
-		return fmt.Sprintf("renew: %s %s", me.Name.Value, plural(len(leases), "reservation")), w.add(ev)
+		return fmt.Sprintf("renew: %s %s", me.Name.Value, plural(len(leases), "reservation")), w.addLeases(held, me.ID, mail.LeaseRenew, "", leases)
 	})
 	return out, err
 }
@@ -164,8 +165,7 @@ func (b *Box) Release(ctx context.Context, who Actor, f LeaseFilter) (ReleaseRes
 			out.Patterns = append(out.Patterns, l.Pattern)
 		}
 		out.Released = len(leases)
-		ev := &mail.LeaseEvent{Header: w.head(me.ID, w.marks(held, leases)...), Op: mail.LeaseRelease, Leases: leases}
-		return fmt.Sprintf("release: %s %s", me.Name.Value, briefList(out.Patterns)), w.add(ev)
+		return fmt.Sprintf("release: %s %s", me.Name.Value, briefList(out.Patterns)), w.addLeases(held, me.ID, mail.LeaseRelease, "", leases)
 	})
 	return out, err
 }
@@ -206,20 +206,39 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 	if !l.Live(b.now(), sn.Own()) {
 		return ForceResult{AlreadyReleased: true, ReleasedAt: TS(b.now()), Reservation: ForcedReservation{Reservation: row}}, nil
 	}
-	if !row.Stale && who.Kind != IsPerson && l.Holder != who.ID {
-		return ForceResult{}, mail.Errorf(mail.Denied, "the reservation %q of %s is in use: %s; nothing was released",
+	inUse := func() error {
+		return mail.Errorf(mail.Denied, "the reservation %q of %s is in use: %s; nothing was released",
 			l.Pattern, row.Agent, strings.Join(row.StaleReasons, ", ")).Typed("RESERVATION_ACTIVE").
 			With("stale_reasons", row.StaleReasons).With("reservation", row).
 			Hint("git agentmail send --to %s -s %s", row.Agent, shellQuote("please release "+l.Pattern))
 	}
-	out := ForceResult{Released: 1, Reservation: ForcedReservation{Reservation: row}}
+	mayEnd := who.Kind == IsPerson || l.Holder == who.ID
+	if !row.Stale && !mayEnd {
+		return ForceResult{}, inUse()
+	}
+	note = strings.ToValidUTF8(strings.TrimSpace(note), "?")
+	var out ForceResult
 	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
+		out = ForceResult{ReleasedAt: TS(w.now), Reservation: ForcedReservation{Reservation: row}}
 		d, err := w.directory()
 		if err != nil {
 			return "", err
 		}
-		out.ReleasedAt, out.Reservation.ReleasedTS, out.Reservation.Ended = TS(w.now), TS(w.now), mail.LeaseForce
-		ev := &mail.LeaseEvent{Header: w.head(me.ID, l.Mark), Op: mail.LeaseForce, Note: oneLine(note), Leases: []mail.Lease{l.Lease}}
+		held, err := w.held()
+		if err != nil {
+			return "", err
+		}
+		// Whether it is stale took a while to find out.
+		switch now := held[full]; {
+		case now == nil || !now.Live(w.now, w.tx.Replica()):
+			out.AlreadyReleased = true
+			return "", nil
+		case now.Mark != l.Mark && !mayEnd:
+			row.Stale, row.StaleReasons = false, []string{"renewed_meanwhile"}
+			return "", inUse()
+		}
+		out.Released, out.Reservation.ReleasedTS, out.Reservation.Ended = 1, TS(w.now), mail.LeaseForce
+		ev := &mail.LeaseEvent{Header: w.head(me.ID, l.Mark), Op: mail.LeaseForce, Note: clip(note, maxReason), Leases: []mail.Lease{l.Lease}}
 		if err := w.add(ev); err != nil {
 			return "", err
 		}
@@ -238,7 +257,10 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 		}
 		return fmt.Sprintf("force-release: %s ends %s of %s", me.Name.Value, l.Pattern, d.Address(l.Holder)), nil
 	})
-	return out, err
+	if err != nil {
+		return ForceResult{}, err
+	}
+	return out, nil
 }
 
 // tell writes a notice to one agent, whatever its contact policy.
@@ -285,12 +307,11 @@ func (b *Box) Reservations(ctx context.Context, who Actor, q ReservationQuery) (
 	}
 	list := st.Leases.ByAge()
 	slices.Reverse(list)
-	list = slices.DeleteFunc(list, func(l *mail.LeaseState) bool {
-		return !q.All && !l.Live(b.now(), sn.Own()) && !aheadOnly(l, b.now()) ||
-			q.Mine && l.Holder != who.ID ||
-			q.Path != "" && !b.covers(ctx, l, q.Path)
+	list, err = page(list, q.Page, "reservation", func(l *mail.LeaseState) string { return l.ID }, func(l *mail.LeaseState) bool {
+		return (q.All || l.Live(b.now(), sn.Own()) || aheadOnly(l, b.now())) &&
+			(!q.Mine || l.Holder == who.ID) &&
+			(q.Path == "" || b.covers(ctx, l, q.Path))
 	})
-	list, err = page(list, q.Page, "reservation", func(l *mail.LeaseState) string { return l.ID })
 	rows := []Reservation{}
 	for _, l := range list {
 		row := b.reservationRow(st.Directory, l, sn.Own(), tracked)

@@ -39,9 +39,7 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 	fold := b.ignoreCase(ctx)
 	var list []mail.Record
 	err = b.walk(ctx, sn, "", notFiles, func(_ string, r mail.Record) {
-		if (agent == "" || r.Head().By == agent) && (q.Path == "" || about(r, q.Path, fold)) {
-			list = append(list, r)
-		}
+		list = append(list, r)
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +50,9 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 		}
 		return 1
 	})
-	list, err = page(list, q.Page, "event", func(r mail.Record) string { return r.Head().ID })
+	list, err = page(list, q.Page, "event", func(r mail.Record) string { return r.Head().ID }, func(r mail.Record) bool {
+		return (agent == "" || r.Head().By == agent) && (q.Path == "" || about(r, q.Path, fold))
+	})
 	events := []Event{}
 	for _, r := range list {
 		events = append(events, event(d, r))

@@ -108,8 +108,10 @@ func (p Page) limit() (int, error) {
 	return min(p.N, MaxLimit), nil
 }
 
-// page cuts a list, newest first, after the element with id Before.
-func page[T any](list []T, p Page, what string, id func(T) string) ([]T, error) {
+// page returns those of list, newest first, that keep picks, after the element
+// with id Before. That one need not be picked itself: a message that was read
+// since is still a place in the list of what is unread.
+func page[T any](list []T, p Page, what string, id func(T) string, keep func(T) bool) ([]T, error) {
 	n, err := p.limit()
 	if err != nil {
 		return nil, err
@@ -127,7 +129,16 @@ func page[T any](list []T, p Page, what string, id func(T) string) ([]T, error) 
 		}
 		list = list[slices.IndexFunc(list, func(v T) bool { return id(v) == at })+1:]
 	}
-	return list[:min(n, len(list))], nil
+	var out []T
+	for _, v := range list {
+		if len(out) == n {
+			break
+		}
+		if keep(v) {
+			out = append(out, v)
+		}
+	}
+	return out, nil
 }
 
 // Inbox lists the messages that the actor received, newest first. It changes
@@ -151,8 +162,7 @@ func (a Actor) mayRead() error {
 }
 
 func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, error) {
-	var list []*mail.Message
-	for _, m := range st.Messages() {
+	list, err := page(st.Messages(), q.Page, "message", func(m *mail.Message) string { return m.ID }, func(m *mail.Message) bool {
 		d := st.Delivery(m.ID, agent)
 		switch {
 		case agent == "" || m.RecipientKind(agent) == "",
@@ -161,11 +171,10 @@ func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, err
 			q.AckRequired && (!m.AckRequired || d.Ack != 0),
 			!q.Since.IsZero() && m.At <= mail.At(q.Since),
 			q.Topic != "" && !strings.EqualFold(q.Topic, m.Topic):
-			continue
+			return false
 		}
-		list = append(list, m)
-	}
-	list, err := page(list, q.Page, "message", func(m *mail.Message) string { return m.ID })
+		return true
+	})
 	rows := []InboxRow{}
 	for _, m := range list {
 		rows = append(rows, b.inboxRow(st, m, agent, q.Bodies))
@@ -182,13 +191,8 @@ func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Mes
 	if err != nil {
 		return nil, err
 	}
-	var list []*mail.Message
-	for _, m := range st.Messages() {
-		if m.By == who.ID && who.ID != "" {
-			list = append(list, m)
-		}
-	}
-	list, err = page(list, p, "message", func(m *mail.Message) string { return m.ID })
+	list, err := page(st.Messages(), p, "message", func(m *mail.Message) string { return m.ID },
+		func(m *mail.Message) bool { return m.By == who.ID && who.ID != "" })
 	out := []Message{}
 	for _, m := range list {
 		v := b.messageView(st.Directory, m, who.ID)
@@ -342,8 +346,12 @@ func (b *Box) Thread(ctx context.Context, who Actor, key string) (ThreadView, er
 		}
 		return out
 	}
-	view := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: find(key)}
-	if len(view.Messages) > 0 {
+	view := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: []Message{}}
+	if key != "" {
+		view.Messages = find(key)
+	}
+	// A letter alone stands for the thread that it is in.
+	if n := len(view.Messages); n > 1 || n == 1 && view.Messages[0].ThreadID == nil || n == 1 && *view.Messages[0].ThreadID == key {
 		return view, nil
 	}
 	if !mail.IsPrefix(strings.ToLower(key)) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/git-agentmail/git-agentmail/guard"
 	"github.com/git-agentmail/git-agentmail/mail"
@@ -22,6 +23,10 @@ const (
 // maxHolders bounds the holders that one refused pattern names: beyond that a
 // request against thousands of reservations costs seconds and tells no more.
 const maxHolders = 20
+
+// maxReason is the greatest length of a reason in characters. It is stored with
+// every pattern.
+const maxReason = 500
 
 // wanted is one pattern of a request, compiled.
 type wanted struct {
@@ -56,8 +61,12 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 	if err != nil {
 		return empty, err
 	}
-	branch, tree, fold := b.repo.Branch(ctx), b.repo.WorktreeName(), b.ignoreCase(ctx)
+	branch, tree, fold := strings.ToValidUTF8(b.repo.Branch(ctx), "?"), b.worktreeName(), b.ignoreCase(ctx)
 	r.Reason = oneLine(strings.ToValidUTF8(r.Reason, "?"))
+	if cut := clip(r.Reason, maxReason); cut != r.Reason {
+		warnings = append(warnings, fmt.Sprintf("the reason of %d characters was cut to %d", utf8.RuneCountInString(r.Reason), maxReason))
+		r.Reason = cut
+	}
 
 	out := empty
 	var refused error
@@ -101,11 +110,7 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 			op     string
 			leases []mail.Lease
 		}{{mail.LeaseNew, fresh}, {mail.LeaseRenew, again}} {
-			if len(e.leases) == 0 {
-				continue
-			}
-			ev := &mail.LeaseEvent{Header: w.head(me.ID, w.marks(held, e.leases)...), Op: e.op, Leases: e.leases}
-			if err := w.add(ev); err != nil {
+			if err := w.addLeases(held, me.ID, e.op, "", e.leases); err != nil {
 				return "", err
 			}
 		}
@@ -123,6 +128,9 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 	}
 	return out, refused
 }
+
+// worktreeName names this linked worktree, "" for the main one, as records do.
+func (b *Box) worktreeName() string { return strings.ToValidUTF8(b.repo.WorktreeName(), "?") }
 
 func patternsOf(list []Granted) []string {
 	var out []string
@@ -187,6 +195,9 @@ func (b *Box) want(ctx context.Context, patterns []string) (list []wanted, warni
 	return list, warnings, nil
 }
 
+// everything is the pattern for the whole repository.
+const everything = "**"
+
 // relative makes an absolute path inside the work tree relative to its root. A
 // leading slash otherwise only anchors a pattern, unless it names something that
 // exists elsewhere.
@@ -196,9 +207,16 @@ func (b *Box) relative(text string) (string, error) {
 	}
 	top := b.repo.TopLevel
 	if top != "" {
-		for _, root := range []string{top, evalSymlinks(top)} {
-			if rest, ok := strings.CutPrefix(filepath.ToSlash(text), filepath.ToSlash(root)); ok && (rest == "" || rest[0] == '/') {
-				return strings.TrimPrefix(rest, "/") + rootPattern(rest), nil
+		for _, path := range []string{text, resolved(text)} {
+			for _, root := range []string{top, evalSymlinks(top)} {
+				rest, ok := strings.CutPrefix(filepath.ToSlash(path), filepath.ToSlash(root))
+				switch {
+				case !ok || rest != "" && rest[0] != '/':
+				case strings.Trim(rest, "/") == "":
+					return everything, nil
+				default:
+					return strings.TrimLeft(rest, "/"), nil
+				}
 			}
 		}
 	}
@@ -209,11 +227,18 @@ func (b *Box) relative(text string) (string, error) {
 	return text, nil
 }
 
-func rootPattern(rest string) string {
-	if strings.Trim(rest, "/") == "" {
-		return "**"
+// resolved follows the symbolic links in the directories above path, as far as
+// they exist: git knows the work tree by its real name, its user perhaps by
+// another. The last element, which may be a link that is tracked, stays.
+func resolved(path string) string {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if r, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(r, path[len(dir):])
+		}
+		if dir == filepath.Dir(dir) {
+			return path
+		}
 	}
-	return ""
 }
 
 func evalSymlinks(p string) string {
@@ -392,7 +417,9 @@ func display(path string) string {
 func shellQuote(words ...string) string {
 	var out []string
 	for _, s := range words {
-		if s == "" || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-") != "" {
+		if unprintable(s) {
+			s = shellBytes(s)
+		} else if s == "" || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-") != "" {
 			s = "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 		}
 		out = append(out, s)

@@ -220,3 +220,15 @@ func eventually(t testing.TB, what string, done func() bool) {
 		}
 	}
 }
+
+// shell runs a command line.
+func (w *world) shell(dir, line string) (int, string) {
+	w.t.Helper()
+	cmd := exec.Command("bash", "-c", line)
+	cmd.Dir, cmd.Env = dir, w.env
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		w.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(bytes.TrimSpace(out))
+}

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -133,6 +134,38 @@ func (w *writer) add(r mail.Record) error {
 		w.leases.Apply(w.tx.Replica(), r)
 	}
 	return nil
+}
+
+// addLeases records what becomes of leases, in one event or, where that would be
+// too long to be read again, in several.
+func (w *writer) addLeases(held mail.Leases, by, op, note string, leases []mail.Lease) error {
+	over := w.marks(held, leases)
+	for _, part := range portions(leases) {
+		if err := w.add(&mail.LeaseEvent{Header: w.head(by, over...), Op: op, Note: note, Leases: part}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// portions cuts a list into parts that each fit into one record.
+func portions[T any](list []T) [][]T {
+	var parts [][]T
+	from, size := 0, 0
+	for i, v := range list {
+		data, err := json.Marshal(v)
+		if err != nil {
+			data = nil // the record will say what is wrong with it
+		}
+		if size += len(data) + 1; size > mail.MaxEvent/2 && i > from {
+			parts = append(parts, list[from:i])
+			from, size = i, len(data)+1
+		}
+	}
+	if from < len(list) {
+		parts = append(parts, list[from:])
+	}
+	return parts
 }
 
 // actor returns the profile of who acts, registering a person's the first time

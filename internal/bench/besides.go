@@ -82,9 +82,12 @@ func (b *bench) chain(dir string, n int) error {
 	}
 	w := bufio.NewWriterSize(in, 1<<20)
 	now := time.Now().Unix()
+	i := 0
 	err = sn.Walk(b.ctx, "", func(f gitstore.File) error {
-		fmt.Fprintf(w, "commit refs/agentmail/log/%s\nauthor A <a@example.com> %d +0000\ncommitter A <a@example.com> 946684800 +0000\ndata 5\nmail\n\nM 100644 inline %s\ndata %d\n%s\n",
-			f.Replica, now, f.Path, len(f.Data), f.Data)
+		i++
+		message := fmt.Sprintf("mail: A -> B | A message\n\nAgent: A\nAgentmail-Seq: %d\nAgentmail-Clock: %d.0\n", i, now*1000)
+		fmt.Fprintf(w, "commit refs/agentmail/log/%s\nauthor A <a@example.com> %d +0000\ncommitter A <a@example.com> 946684800 +0000\ndata %d\n%s\nM 100644 inline %s\ndata %d\n%s\n",
+			f.Replica, now, len(message), message, f.Path, len(f.Data), f.Data)
 		return nil
 	})
 	fmt.Fprint(w, "done\n")
@@ -112,7 +115,7 @@ func (b *bench) chain(dir string, n int) error {
 		return err
 	}
 	defer box.Close()
-	for range 15 {
+	for range 10 { // with these there are as many packs as on average
 		if err := send(); err != nil {
 			return err
 		}

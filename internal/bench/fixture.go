@@ -170,7 +170,8 @@ func (b *bench) fill(dir string, opt seed.Options) (*place, error) {
 	return &place{dir, r.Reachable}, err
 }
 
-// mailbox returns the repository with n messages; it is made once.
+// mailbox returns the repository with n messages and a hundred reservations; it
+// is made once.
 func (b *bench) mailbox(n int) (*place, error) {
 	key := fmt.Sprint(n)
 	if p := b.seeded[key]; p != nil {
@@ -180,7 +181,7 @@ func (b *bench) mailbox(n int) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.fill(dir, seed.Options{Messages: n})
+	p, err := b.fill(dir, seed.Options{Messages: n, Live: 100})
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,9 @@ func main() {
 	quick := flag.Bool("quick", false, "measure with fewer messages and rounds")
 	out := flag.String("out", "", "write the table to this file, keeping what it says after the table")
 	only := flag.String("only", "", "measure only the rows whose name matches this regular expression")
+	keep := flag.Bool("keep", false, "keep the repositories and say where they are")
 	flag.Parse()
-	if err := run(*quick, *only, *out); err != nil {
+	if err := run(*quick, *keep, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -43,7 +44,7 @@ func rows() []row {
 	return list
 }
 
-func run(quick bool, only, out string) error {
+func run(quick, keep bool, only, out string) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -54,7 +55,11 @@ func run(quick bool, only, out string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.tmp)
+	if keep {
+		fmt.Println(b.tmp)
+	} else {
+		defer os.RemoveAll(b.tmp)
+	}
 	begin := time.Now()
 	var done []measured
 	short := 0

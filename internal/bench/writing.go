@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,24 +108,20 @@ func (b *bench) sendCommand(p *place) *exec.Cmd {
 	return b.cmd(p.dir, b.program, "send", "--as", p.agents[0], "--to", p.agents[1], "-s", "A message of the benchmark", "-m", letter)
 }
 
-// traced runs a send under strace and returns the lines about the given calls.
-func (b *bench) traced(calls string) (lines []string, err error) {
+// traced runs a command under strace and returns the lines about the given
+// calls that succeeded; nil where there is no strace.
+func (b *bench) traced(cmd *exec.Cmd, calls string) (lines []string, err error) {
 	strace, err := exec.LookPath("strace")
 	if err != nil || runtime.GOOS != "linux" {
 		return nil, nil
 	}
-	p, box, _, err := b.sender("trace", seed.Options{Agents: 4})
-	if err != nil {
+	file := b.dir("strace")
+	cmd.Args = append([]string{strace, "-f", "-v", "-s", "4096", "-o", file, "-e", "trace=" + calls, "--", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = strace
+	if _, err := timed(cmd); err != nil {
 		return nil, err
 	}
-	box.Close()
-	send, trace := b.sendCommand(p), b.dir("strace")
-	send.Args = append([]string{strace, "-f", "-v", "-o", trace, "-e", "trace=" + calls, "--"}, append([]string{b.program}, send.Args[1:]...)...)
-	send.Path = strace
-	if _, err := timed(send); err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(trace)
+	data, err := os.ReadFile(file)
 	for line := range strings.Lines(string(data)) {
 		if strings.Contains(line, "= 0") {
 			lines = append(lines, strings.TrimSpace(line))
@@ -136,7 +133,12 @@ func (b *bench) traced(calls string) (lines []string, err error) {
 const noStrace = "not measured: no strace"
 
 func fsyncs(b *bench) (result, error) {
-	lines, err := b.traced("fsync,fdatasync,sync_file_range,syncfs,sync")
+	p, box, _, err := b.sender("trace", seed.Options{Agents: 4})
+	if err != nil {
+		return result{}, err
+	}
+	box.Close()
+	lines, err := b.traced(b.sendCommand(p), "fsync,fdatasync,sync_file_range,syncfs,sync")
 	if err != nil || lines == nil {
 		return result{told, noStrace}, err
 	}
@@ -147,29 +149,49 @@ func fsyncs(b *bench) (result, error) {
 }
 
 func processes(b *bench) (result, error) {
-	lines, err := b.traced("execve")
-	if err != nil || lines == nil {
+	p, box, _, err := b.sender("processes", seed.Options{Agents: 4})
+	if err != nil {
+		return result{}, err
+	}
+	box.Close()
+	calls, err := b.gitCalls(b.sendCommand(p))
+	if err != nil || calls == nil {
 		return result{told, noStrace}, err
 	}
 	var verbs []string
-	for _, line := range lines[1:] {
-		verbs = append(verbs, gitVerb(line))
+	for _, args := range calls {
+		verbs = append(verbs, gitVerb(args))
 	}
 	return tell("%d (%s)", len(verbs), strings.Join(verbs, ", ")), nil
 }
 
-// gitVerb reads what git was asked for in a line such as
-// 12 execve("/usr/bin/git", ["git", "-c", "a=b", "cat-file", ...
-func gitVerb(line string) string {
-	_, list, _ := strings.Cut(line, "[")
-	words := strings.Split(list, ", ")
-	for i := 1; i < len(words); i++ {
-		w := strings.Trim(words[i], `"]`)
-		if w == "-c" {
-			i++
-			continue
+// gitCalls returns the command lines of the git processes that a command
+// starts.
+func (b *bench) gitCalls(cmd *exec.Cmd) (calls [][]string, err error) {
+	lines, err := b.traced(cmd, "execve")
+	for _, line := range lines {
+		_, list, _ := strings.Cut(line, ", [")
+		list, _, _ = strings.Cut(list, "], [")
+		var args []string
+		for quoted := range strings.SplitSeq(list, ", ") {
+			if word, err := strconv.Unquote(quoted); err == nil {
+				args = append(args, word)
+			}
 		}
-		return w
+		if len(args) > 0 && args[0] == "git" {
+			calls = append(calls, args)
+		}
+	}
+	return calls, err
+}
+
+// gitVerb returns what git is asked for, after its settings.
+func gitVerb(args []string) string {
+	for i := 1; i < len(args); i++ {
+		if args[i] != "-c" {
+			return args[i]
+		}
+		i++
 	}
 	return "git"
 }
@@ -223,7 +245,7 @@ func (b *bench) commit(s *gitstore.Store, n, k int) error {
 				return gitstore.CommitInfo{}, err
 			}
 		}
-		return gitstore.CommitInfo{Subject: "bench", Author: "Bench"}, nil
+		return gitstore.CommitInfo{Subject: "bench", Author: "Bench", Trailers: [][2]string{{"Agent", "Bench"}, {"Agentmail-Seq", fmt.Sprint(n)}}}, nil
 	})
 	return err
 }

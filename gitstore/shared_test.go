@@ -1,0 +1,112 @@
+//go:build unix
+
+package gitstore
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSharedModes checks the modes of all that we make under each setting of
+// core.sharedRepository against those of what git makes.
+func TestSharedModes(t *testing.T) {
+	for _, c := range []struct {
+		setting         string
+		dir, file, pack fs.FileMode // bits that must be set
+		not             fs.FileMode // bits that must not be
+	}{
+		{"umask", 0o700, 0o600, 0o400, 0},
+		{"group", fs.ModeSetgid | 0o770, 0o660, 0o440, 0},
+		{"true", fs.ModeSetgid | 0o770, 0o660, 0o440, 0},
+		{"all", fs.ModeSetgid | 0o775, 0o664, 0o444, 0o002},
+		{"0640", fs.ModeSetgid | 0o750, 0o640, 0o440, 0o027},
+		{"0660", fs.ModeSetgid | 0o770, 0o660, 0o440, 0o007},
+	} {
+		t.Run(c.setting, func(t *testing.T) {
+			t.Parallel()
+			env := testEnv(t)
+			dir := filepath.Join(t.TempDir(), "r")
+			git(t, env, "", "init", "-q", "--shared="+c.setting, dir)
+			before := treeHash(t, dir)
+			s := open(t, env, dir, Options{})
+			for i := range MaxPacks + 2 {
+				put(t, s, fmt.Sprintf("m/%d", i), "x")
+			}
+			s.WriteCache("leases.json", []byte("{}"))
+			if err := s.SetUp("init.json", []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for name := range treeHash(t, dir) {
+				if _, old := before[name]; old {
+					continue
+				}
+				st, err := os.Lstat(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := c.file
+				switch {
+				case st.IsDir():
+					want = c.dir
+				case strings.Contains(name, "objects/pack"):
+					want = c.pack
+				}
+				mode := st.Mode() & (fs.ModePerm | fs.ModeSetgid)
+				if mode&want != want || mode&c.not != 0 && !strings.Contains(name, "objects/pack") {
+					t.Errorf("%s has mode %s, want at least %s and none of %s", name, mode, want, c.not)
+				}
+				n++
+			}
+			if n < 15 {
+				t.Errorf("only %d new files", n)
+			}
+		})
+	}
+}
+
+// TestSharedUsers lets two users of one group write in turn and at once.
+func TestSharedUsers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be two users")
+	}
+	const group = 54321
+	p := newPlace(t)
+	env := append(p.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+	dir := filepath.Join(p.dir, "r")
+	as := func(uid uint32) func(*exec.Cmd) {
+		return func(cmd *exec.Cmd) {
+			if cmd.Path != "" && !strings.HasSuffix(cmd.Path, "git") {
+				cmd.Path = p.exe
+			}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: group}}
+		}
+	}
+	command(t, "chmod", "777", p.dir)
+	init := exec.Command("git", "init", "-q", "--shared=group", dir)
+	init.Env = env
+	as(nobody)(init)
+	if out, err := init.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var acked []string
+	for i := range 4 { // in turn
+		acked = append(acked, spawn(t, env, "write", childConfig{Dir: dir, Prefix: fmt.Sprint("turn", i), Count: 1}, as(nobody-uint32(i%2))).wait(t, time.Minute)...)
+	}
+	var procs []*proc
+	for i := range 4 { // at once, with packs of the other to merge
+		procs = append(procs, spawn(t, env, "write", childConfig{Dir: dir, Prefix: fmt.Sprint("once", i), Count: MaxPacks / 2}, as(nobody-uint32(i%2))))
+	}
+	for _, p := range procs {
+		acked = append(acked, p.wait(t, time.Minute)...)
+	}
+	holds(t, env, dir, acked)
+	sound(t, env, dir)
+}
