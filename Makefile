@@ -68,18 +68,18 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d
 	install -m 755 $(BIN)/git-agentmail $(DESTDIR)$(PREFIX)/bin/git-agentmail
 	$(BIN)/git-agentmail man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(BIN)/git-agentmail completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail
 	$(BIN)/git-agentmail completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail
-	$(BIN)/git-agentmail completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/git-agentmail.fish
+	$(BIN)/git-agentmail completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d/git-agentmail.fish
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/git-agentmail $(DESTDIR)$(PREFIX)/share/man/man1/git-agentmail*.1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/git-agentmail.fish
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d/git-agentmail.fish
 
 clean:
 	rm -rf $(BIN)

@@ -72,8 +72,17 @@ func (r *Repo) Merging() bool {
 }
 
 // HasHead reports whether HEAD names a commit; before the first one it does not.
+// One that is missing or broken is there all the same: who takes that for "no
+// commit yet" answers with nonsense instead of an error.
 func (r *Repo) HasHead(ctx context.Context) bool {
-	_, err := r.ask(ctx, nil, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+	if _, err := r.ask(ctx, nil, "rev-parse", "--quiet", "--verify", "HEAD"); err == nil {
+		return true
+	}
+	out, err := r.ask(ctx, nil, "symbolic-ref", "--quiet", "HEAD")
+	if err != nil {
+		return true // neither a branch nor a commit
+	}
+	_, err = os.Stat(filepath.Join(r.CommonDir, filepath.FromSlash(strings.TrimSpace(string(out)))))
 	return err == nil
 }
 
@@ -155,14 +164,16 @@ type RefUpdate struct {
 func ParseRefUpdates(stdin []byte) ([]RefUpdate, error) {
 	var list []RefUpdate
 	for line := range strings.SplitSeq(string(stdin), "\n") {
-		f := strings.Fields(line)
-		switch {
-		case len(f) == 0:
-		case len(f) == 4 && isOID(f[1]) && isOID(f[3]):
-			list = append(list, RefUpdate{LocalRef: f[0], Local: f[1], RemoteRef: f[2], Remote: f[3]})
-		default:
+		if line == "" {
+			continue
+		}
+		// The local side is what the user wrote, such as main@{1 day ago}.
+		f := strings.Split(line, " ")
+		n := len(f)
+		if n < 4 || !isOID(f[n-3]) || !isOID(f[n-1]) {
 			return nil, errf(GitFailed, "cannot read the line %q of a push", line)
 		}
+		list = append(list, RefUpdate{LocalRef: strings.Join(f[:n-3], " "), Local: f[n-3], RemoteRef: f[n-2], Remote: f[n-1]})
 	}
 	return list, nil
 }
@@ -328,15 +339,18 @@ func (r *Repo) Worktrees(ctx context.Context) ([]Worktree, error) {
 // LastCommit returns the time of the newest commit on any branch that changed
 // one of paths; zero if there is none.
 func (r *Repo) LastCommit(ctx context.Context, paths []string) (time.Time, error) {
-	args := []string{"log", "-1", "--format=%ct", "--branches", "HEAD", "--"}
-	for _, p := range paths {
-		args = append(args, ":(top,literal)"+p)
-	}
-	out, err := r.ask(ctx, nil, args...)
-	if err != nil {
-		if !r.HasHead(ctx) {
-			return time.Time{}, nil
+	last := func(revs ...string) ([]byte, error) {
+		args := append(append([]string{"log", "-1", "--format=%ct"}, revs...), "--")
+		for _, p := range paths {
+			args = append(args, ":(top,literal)"+p)
 		}
+		return r.ask(ctx, nil, args...)
+	}
+	out, err := last("--branches", "HEAD")
+	if err != nil && !r.HasHead(ctx) {
+		out, err = last("--branches")
+	}
+	if err != nil {
 		return time.Time{}, gitFailure("ask git for the last commit", err)
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)

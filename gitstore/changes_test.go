@@ -15,7 +15,7 @@ import (
 // oddNames are names of files that git allows and parsers stumble over.
 var oddNames = []string{
 	"plain", `q"uo'te`, "tab\tx", "new\nline", "not\xffutf8", "-dash", "--", " space ", strings.Repeat("a1", 20), "A", "AM", "M\nA",
-	":(top)x", "*[g]?", `back\slash`, "é", "é", "sub/" + strings.Repeat("0", 40), "sub/new\nline/x", "\u00a0nbsp", "#", "~", "HEAD", "main",
+	":(top)x", "*[g]?", `back\slash`, "\u00e9", "e\u0301", "sub/" + strings.Repeat("0", 40), "sub/new\nline/x", "\u00a0nbsp", "#", "~", "HEAD", "main",
 }
 
 func find(t testing.TB, env []string, dir string) *Repo {
@@ -101,6 +101,11 @@ func TestOddFileNames(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	user(t, env, dir, "worktree", "add", "-q", "--detach", "../unborn")
+	git(t, env, filepath.Join(dir, "..", "unborn"), "symbolic-ref", "HEAD", "refs/heads/none")
+	if at, err := find(t, env, filepath.Join(dir, "..", "unborn")).LastCommit(ctx, oddNames[:1]); err != nil || at.IsZero() {
+		t.Errorf("LastCommit on a branch without commits = %v, %v", at, err)
 	}
 	git(t, env, dir, "add", "-A")
 	if list, err := repo.Staged(ctx, nil); err != nil {
@@ -281,7 +286,7 @@ func TestHeadAndPush(t *testing.T) {
 	user(t, env, dir, "commit", "-q", "-m", "evil")
 	head("a merge with a change of its own", "MM a")
 	tip := git(t, env, dir, "rev-parse", "HEAD")
-	git(t, env, dir, "tag", "-a", "-m", "x", "v1")
+	user(t, env, dir, "tag", "-a", "-m", "x", "v1")
 	git(t, env, dir, "update-ref", "refs/remotes/origin/main", clean)
 	git(t, env, dir, "update-ref", "refs/remotes/other/main", tip)
 	unknown := strings.Repeat("d", 40)

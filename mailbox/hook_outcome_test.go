@@ -107,8 +107,11 @@ func TestOutcomes(t *testing.T) {
 		}, result{true, unchecked}, result{true, unchecked}, "git agentmail verify"},
 		{"a reservation of a newer version", func(w *world) { uncache(w); w.plant("x", newerLog, time.Now()) },
 			result{true, unchecked}, result{true, unchecked}, "go install"},
-		{"the refs are gone and nothing remembers them", func(w *world) {
+		{"the log is gone and nothing is left of it", func(w *world) {
 			uncache(w)
+			pack(w, func(n string) error {
+				return errors.Join(os.Remove(n+".keep"), os.Remove(n+".idx"), os.Remove(n+".pack"))
+			})
 			names, err := filepath.Glob(filepath.Join(w.dir, ".git/agentmail/*"))
 			if err != nil {
 				w.t.Fatal(err)
@@ -118,7 +121,8 @@ func TestOutcomes(t *testing.T) {
 					os.RemoveAll(n)
 				}
 			}
-			w.in("update-ref", "-d", strings.Fields(w.in("for-each-ref", "--format=%(refname)", "refs/agentmail/log"))[0])
+			os.RemoveAll(filepath.Join(w.dir, ".git/refs/agentmail"))
+			os.RemoveAll(filepath.Join(w.dir, ".git/logs/refs/agentmail"))
 		}, loud, result{true, unchecked}, "gone"},
 		{"who is acting cannot be found out", nil, loud, result{true, unchecked}, ""},
 		{"an unknown event", nil, loud, loud, ""},
