@@ -175,13 +175,19 @@ func (s *Store) removePacks(ctx context.Context) error {
 			needed[oid] = true
 		}
 	}
-	var drop []packFile
-	gone := map[OID]bool{}
-	for _, p := range packs {
-		list, err := s.packed(ctx, p)
-		if err != nil {
+	contents := make([][]OID, len(packs))
+	for i, p := range packs {
+		if contents[i], err = s.packed(ctx, p); err != nil {
 			return err
 		}
+	}
+	if err := s.forgetCopied(ctx, needed, packs, contents); err != nil {
+		return err
+	}
+	var drop []packFile
+	gone := map[OID]bool{}
+	for i, p := range packs {
+		list := contents[i]
 		for _, oid := range list {
 			gone[oid] = !needed[oid]
 		}
@@ -204,6 +210,47 @@ func (s *Store) removePacks(ctx context.Context) error {
 	}
 	if err != nil {
 		return s.repo.writeError("remove a pack", err)
+	}
+	return nil
+}
+
+// forgetCopied takes from needed what the user has outside our packs as well: a
+// tracked file that was attached to a message is in theirs already.
+func (s *Store) forgetCopied(ctx context.Context, needed map[OID]bool, ours []packFile, contents [][]OID) error {
+	shared := map[OID]bool{}
+	for _, list := range contents {
+		for _, oid := range list {
+			if !needed[oid] {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(s.repo.Objects, oid[:2], oid[2:])); err == nil {
+				delete(needed, oid)
+			} else {
+				shared[oid] = true
+			}
+		}
+	}
+	if len(shared) == 0 {
+		return nil
+	}
+	all, err := filepath.Glob(filepath.Join(globEscape(s.repo.Objects), "pack", "pack-*.idx"))
+	if err != nil {
+		return err
+	}
+	for _, idx := range all {
+		base := strings.TrimSuffix(idx, ".idx")
+		if slices.ContainsFunc(ours, func(p packFile) bool { return p.base == base }) {
+			continue
+		}
+		list, err := s.packed(ctx, packFile{base: base})
+		if err != nil {
+			return err
+		}
+		for _, oid := range list {
+			if shared[oid] {
+				delete(needed, oid)
+			}
+		}
 	}
 	return nil
 }
