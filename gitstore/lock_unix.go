@@ -31,7 +31,7 @@ func (s *Store) moving(ref string, to OID) *os.File {
 	if was, oid, ok := strings.Cut(strings.TrimSpace(string(note)), " "); err == nil && ok {
 		s.clearKilled(was, oid)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(ref+" "+to+"\n"), 0)
 	}
 	if err != nil {
