@@ -179,27 +179,49 @@ func ParseRefUpdates(stdin []byte) ([]RefUpdate, error) {
 }
 
 // Pushed returns the commits that a push would add to the remote, with what
-// each changes: all that is reachable from the pushed tips and from nothing the
-// remote is known to have. Two git processes, whatever the number of refs.
+// each changes, but for those that change nothing: all that is reachable from
+// the pushed tips and from nothing the remote is known to have. Two git
+// processes, whatever the number of refs.
 func (r *Repo) Pushed(ctx context.Context, remote, url string, updates []RefUpdate) ([]Commit, error) {
-	var in strings.Builder
-	for _, u := range updates {
-		if u.Local == zeroOID {
-			continue // a deletion brings nothing
-		}
-		in.WriteString(u.Local + "\n")
-		if u.Remote != zeroOID {
-			in.WriteString("^" + u.Remote + "\n") // may be unknown here: a force push
-		}
-	}
-	if in.Len() == 0 {
-		return nil, nil
-	}
 	known := "--remotes=" + remote
 	if remote == url || remote == "" {
 		known = "--remotes" // pushed by URL: no tracking refs of its own
 	}
-	out, err := r.ask(ctx, []byte(in.String()), "rev-list", "--timestamp", "--ignore-missing", "--stdin", "--not", known)
+	list := func(unknown string) ([]byte, error) {
+		var in strings.Builder
+		for _, u := range updates {
+			if u.Local == zeroOID {
+				continue // a deletion brings nothing
+			}
+			in.WriteString(u.Local + "\n")
+			if u.Remote != zeroOID && !strings.Contains(unknown, u.Remote) {
+				in.WriteString("^" + u.Remote + "\n")
+			}
+		}
+		if in.Len() == 0 {
+			return nil, nil
+		}
+		return r.ask(ctx, []byte(in.String()), "rev-list", "--timestamp", "--stdin", "--not", known)
+	}
+	out, err := list("")
+	if err != nil {
+		// A force push may replace what is unknown here. (With --ignore-missing
+		// a pushed commit that is missing would be passed over in silence.)
+		var remotes strings.Builder
+		for _, u := range updates {
+			remotes.WriteString(u.Remote + "\n")
+		}
+		var there []byte
+		if there, err = r.ask(ctx, []byte(remotes.String()), "cat-file", "--batch-check"); err == nil {
+			var unknown strings.Builder
+			for line := range strings.SplitSeq(string(there), "\n") {
+				if oid, missing := strings.CutSuffix(line, " missing"); missing {
+					unknown.WriteString(oid + " ")
+				}
+			}
+			out, err = list(unknown.String())
+		}
+	}
 	if err != nil {
 		return nil, gitFailure("ask git which commits the push adds", err)
 	}

@@ -303,7 +303,7 @@ func TestHeadAndPush(t *testing.T) {
 		{"new commits", "origin", []RefUpdate{{"main", "refs/heads/main", tip, clean}}, []string{"evil: MM a", "two: M a"}},
 		{"a tag", "origin", []RefUpdate{{"refs/tags/v1", "refs/tags/v1", git(t, env, dir, "rev-parse", "v1"), zeroOID}}, []string{"evil: MM a", "two: M a"}},
 		{"over an unknown commit", "origin", []RefUpdate{{"main", "refs/heads/main", tip, unknown}}, []string{"evil: MM a", "two: M a"}},
-		{"to a new remote", "third", []RefUpdate{{"side", "refs/heads/side", side, zeroOID}}, []string{"b: A b", "a: A a", "one:"}},
+		{"to a new remote", "third", []RefUpdate{{"side", "refs/heads/side", side, zeroOID}}, []string{"b: A b", "a: A a"}}, // the first changes nothing
 		{"with its base there", "third", []RefUpdate{{"side", "refs/heads/side", side, root}}, []string{"b: A b", "a: A a"}},
 		{"by URL", "/some/where", []RefUpdate{{"main", "refs/heads/main", tip, zeroOID}}, nil}, // some remote has it
 		{"two refs", "third", []RefUpdate{{"side", "refs/heads/side", side, base}, {"x", "refs/heads/x", base, zeroOID}}, []string{"b: A b"}},
@@ -321,8 +321,10 @@ func TestHeadAndPush(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
-	if _, err := repo.Pushed(ctx, "origin", "u", []RefUpdate{{"x", "y", strings.Repeat("e", 40), zeroOID}}); err == nil {
-		t.Log("a commit that is not here is passed over")
+	for _, remote := range []OID{zeroOID, unknown, base} {
+		if list, err := repo.Pushed(ctx, "origin", "u", []RefUpdate{{"x", "y", strings.Repeat("e", 40), remote}}); err == nil {
+			t.Errorf("a commit that is missing was passed over: %v", list)
+		}
 	}
 
 	out := filepath.Join(t.TempDir(), "written")

@@ -330,3 +330,57 @@ func TestKinds(t *testing.T) {
 		})
 	}
 }
+
+// TestPartialCloneStaysOffline counts how often git asks the server of a partial
+// clone for something: a missing object must not be looked for there.
+func TestPartialCloneStaysOffline(t *testing.T) {
+	t.Parallel()
+	for _, filter := range []string{"blob:none", "tree:0"} {
+		env, root := testEnv(t), t.TempDir()
+		k := kinds()["plain"](t, env, root)
+		git(t, env, k.write, "config", "uploadpack.allowFilter", "true")
+		git(t, env, k.write, "config", "uploadpack.allowAnySHA1InWant", "true")
+		dir, asked := filepath.Join(root, "clone"), filepath.Join(root, "asked")
+		user(t, env, root, "clone", "-q", "--no-checkout", "--filter="+filter, "file://"+k.write, dir)
+		pack := filepath.Join(root, "upload-pack")
+		writeFile(t, pack, "#!/bin/sh\necho asked >>"+asked+"\nexec git-upload-pack \"$@\"\n")
+		os.Chmod(pack, 0o755)
+		git(t, env, dir, "config", "remote.origin.uploadpack", pack)
+		git(t, env, dir, "cat-file", "-p", "HEAD:a")
+		if data, _ := os.ReadFile(asked); len(data) == 0 {
+			t.Fatal("git does not ask the server: this test shows nothing")
+		}
+		os.Remove(asked)
+
+		s := open(t, env, dir, Options{})
+		fill(t, s, 0, MaxPacks+2)
+		contents(t, env, dir)
+		packs, err := s.ourPacks(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range packs {
+			os.Remove(p.base + ".pack")
+			os.Remove(p.base + ".idx")
+		}
+		s.Close()
+		sn, err := s.Snapshot(context.Background())
+		if err == nil {
+			err = sn.Walk(context.Background(), "", func(File) error { return nil })
+		}
+		if KindOf(err) != Damaged {
+			t.Errorf("%s: a missing object: %v (%s)", filter, err, KindOf(err))
+		}
+		if _, err := s.Update(context.Background(), func(tx *Tx) (CommitInfo, error) {
+			return CommitInfo{Subject: "s"}, tx.Create("new", nil)
+		}); KindOf(err) != Damaged {
+			t.Errorf("%s: a write on missing objects: %v (%s)", filter, err, KindOf(err))
+		}
+		if err := s.Purge(context.Background(), false); err != nil {
+			t.Error(err)
+		}
+		if data, _ := os.ReadFile(asked); len(data) > 0 {
+			t.Errorf("%s: the server was asked %d times", filter, strings.Count(string(data), "\n"))
+		}
+	}
+}

@@ -127,27 +127,27 @@ func TestOutcomes(t *testing.T) {
 		{"who is acting cannot be found out", nil, loud, result{true, unchecked}, ""},
 		{"an unknown event", nil, loud, loud, ""},
 	} {
-		for _, mode := range []string{ModeBlock, ModeWarn, ModeOff} {
-			t.Run(tt.name+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t)
-				blue := w.agent("BlueLake")
-				green := w.agent("GreenCastle")
-				w.hold(blue, "src/auth/**")
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			blue := w.agent("BlueLake")
+			green := w.agent("GreenCastle")
+			w.hold(blue, "src/auth/**")
+			w.write("src/auth/token.go", "changed\n")
+			w.in("add", "-A")
+			if tt.given != nil {
+				tt.given(w)
+			}
+			who := self(green)
+			events := []string{PreCommit, PreMergeCommit, PrePush}
+			switch tt.name {
+			case "who is acting cannot be found out":
+				who = func(context.Context) (Actor, error) { return Actor{}, errors.New("a fault") }
+			case "an unknown event":
+				events = []string{"pre-lunch"}
+			}
+			for _, mode := range []string{ModeOff, ModeWarn, ModeBlock} {
 				w.in("config", "--local", "agentmail.guard", mode)
-				w.write("src/auth/token.go", "changed\n")
-				w.in("add", "-A")
-				if tt.given != nil {
-					tt.given(w)
-				}
-				who := self(green)
-				events := []string{PreCommit, PreMergeCommit, PrePush}
-				switch tt.name {
-				case "who is acting cannot be found out":
-					who = func(context.Context) (Actor, error) { return Actor{}, errors.New("a fault") }
-				case "an unknown event":
-					events = []string{"pre-lunch"}
-				}
 				for _, event := range events {
 					want := tt.commit
 					if event == PrePush {
@@ -161,17 +161,17 @@ func TestOutcomes(t *testing.T) {
 					}
 					got := w.asks(w.open(w.dir), event, who)
 					if (result{got.Stop, got.Code}) != want {
-						t.Errorf("%s: stop %v, code %q (%s); want %+v", event, got.Stop, got.Code, got.Message, want)
+						t.Errorf("%s, %s: stop %v, code %q (%s); want %+v", event, mode, got.Stop, got.Code, got.Message, want)
 					}
 					if got.Mode != mode || got.Code != "" && !strings.Contains(got.Message, "mode="+mode) {
-						t.Errorf("%s: the message does not tell the mode: %q", event, got.Message)
+						t.Errorf("%s, %s: the message does not tell the mode: %q", event, mode, got.Message)
 					}
 					if text := got.Message + strings.Join(append(got.Lines, got.Hints...), "\n"); got.Code != "" && (want.stop || tt.says != "AGENTMAIL_BYPASS") && !strings.Contains(text, tt.says) {
-						t.Errorf("%s: does not say %q: %s", event, tt.says, text)
+						t.Errorf("%s, %s: does not say %q: %s", event, mode, tt.says, text)
 					}
 				}
-			})
-		}
+			}
+		})
 	}
 }
 

@@ -47,6 +47,16 @@ func readCache(name string, v any) bool {
 	return err == nil && json.Unmarshal(data, v) == nil
 }
 
+// whole reports whether a map that was read from a cache is one, without holes.
+func whole[M ~map[string]*T, T any](m M) bool {
+	for _, v := range m {
+		if v == nil {
+			return false
+		}
+	}
+	return m != nil
+}
+
 func (b *Box) writeCache(name string, v any) {
 	if data, err := json.Marshal(v); err == nil {
 		b.store.WriteCache(name, append(data, '\n'))
@@ -63,7 +73,7 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 		return b.live.dir, nil
 	}
 	var f agentsFile
-	if readCache(b.repo.CachePath(agentsCache), &f) && f.V == 1 && f.Stamp == stamp && f.Directory != nil && f.Directory.Agents != nil && f.Directory.Links != nil {
+	if readCache(b.repo.CachePath(agentsCache), &f) && f.V == 1 && f.Stamp == stamp && f.Directory != nil && whole(f.Directory.Agents) && whole(f.Directory.Links) {
 		b.live.dir, b.live.dirStamp = f.Directory, stamp
 		return f.Directory, nil
 	}
@@ -91,7 +101,7 @@ func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, e
 		return b.live.leases, nil
 	}
 	var f leasesFile
-	if readCache(b.repo.CachePath(leasesCache), &f) && f.V == 1 && f.Stamp == stamp && f.Leases != nil {
+	if readCache(b.repo.CachePath(leasesCache), &f) && f.V == 1 && f.Stamp == stamp && whole(f.Leases) {
 		b.live.leases, b.live.leaseStamp = f.Leases, stamp
 		return f.Leases, nil
 	}

@@ -3,6 +3,8 @@ package mailbox
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,7 +38,7 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 			return nil, err
 		}
 	}
-	fold := b.ignoreCase(ctx)
+	place := b.place(ctx, q.Path)
 	var list []mail.Record
 	err = b.walk(ctx, sn, "", notFiles, func(_ string, r mail.Record) {
 		list = append(list, r)
@@ -51,7 +53,7 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 		return 1
 	})
 	list, err = page(list, q.Page, "event", func(r mail.Record) string { return r.Head().ID }, func(r mail.Record) bool {
-		return (agent == "" || r.Head().By == agent) && (q.Path == "" || about(r, q.Path, fold))
+		return (agent == "" || r.Head().By == agent) && (q.Path == "" || place.about(r))
 	})
 	events := []Event{}
 	for _, r := range list {
@@ -65,26 +67,58 @@ func notFiles(dir string) bool {
 	return !strings.HasPrefix(dir, "attachments/") && !strings.HasPrefix(dir, "keys/")
 }
 
-// about reports whether a record concerns a path: a reservation that covers it,
-// a commit or bypass that touches it, a message that names it.
-func about(r mail.Record, path string, fold bool) bool {
-	path = strings.TrimSuffix(path, "/")
+// place is a path that the log is asked about.
+type place struct {
+	path  string        // without a closing slash
+	below guard.Pattern // of a directory: what is in it
+	dir   bool
+	fold  bool
+}
+
+func (b *Box) place(ctx context.Context, path string) place {
+	p := place{path: strings.TrimSuffix(path, "/"), fold: b.ignoreCase(ctx), dir: strings.HasSuffix(path, "/")}
+	if st, err := os.Stat(filepath.Join(b.repo.TopLevel, filepath.FromSlash(p.path))); err == nil && st.IsDir() {
+		p.dir = true
+	}
+	if p.dir {
+		var err error
+		if p.below, err = guard.Compile(guard.Quote(p.path) + "/"); err != nil {
+			p.dir = false
+		} else if p.fold {
+			p.below = p.below.Fold()
+		}
+	}
+	return p
+}
+
+// about reports whether a record concerns the place: a reservation that covers
+// it, or something in it; a commit or bypass that touches it; a message that
+// names it.
+func (p place) about(r mail.Record) bool {
 	within := func(list []mail.Touched) bool {
-		return slices.ContainsFunc(list, func(t mail.Touched) bool { return t.Path == path || strings.HasPrefix(t.Path, path+"/") })
+		return slices.ContainsFunc(list, func(t mail.Touched) bool { return t.Path == p.path || strings.HasPrefix(t.Path, p.path+"/") })
 	}
 	switch r := r.(type) {
 	case *mail.LeaseEvent:
 		for _, l := range r.Leases {
-			p, err := guard.Compile(l.Pattern)
-			if fold {
-				p = p.Fold()
+			q, err := guard.Compile(l.Pattern)
+			if p.fold {
+				q = q.Fold()
 			}
-			if err == nil && (p.Match(path) || canon(l.Pattern) == canon(path)) {
+			if err != nil {
+				continue
+			}
+			if q.Match(p.path) || canon(l.Pattern) == canon(p.path) {
 				return true
+			}
+			if p.dir {
+				if _, overlap := q.Overlap(p.below); overlap {
+					return true
+				}
 			}
 		}
 	case *mail.Message:
-		return strings.Contains(r.Subject, path) || strings.Contains(r.Body, path)
+		return strings.Contains(r.Subject, p.path) || strings.Contains(r.Body, p.path)
 	case *mail.CommitSeen:
 		return within(r.Touched)
 	case *mail.Bypass:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -36,6 +38,10 @@ func (b *Box) Verify(ctx context.Context, progress func(done, total int)) (Verif
 	if progress == nil {
 		progress = func(int, int) {}
 	}
+	there := map[string]bool{}
+	for _, f := range files {
+		there[f.Path] = true
+	}
 	seen := map[string]gitstore.File{}
 	for i, f := range files {
 		if i%256 == 0 {
@@ -48,7 +54,7 @@ func (b *Box) Verify(ctx context.Context, progress func(done, total int)) (Verif
 		}
 		// One at a time, so that one object that is gone does not hide the rest.
 		err := sn.Read(ctx, []gitstore.File{f}, func(f gitstore.File) error {
-			return verifyFile(f, &out)
+			return verifyFile(f, there, &out)
 		})
 		if ctx.Err() != nil {
 			return out, asMail(ctx.Err())
@@ -72,7 +78,7 @@ func (b *Box) Verify(ctx context.Context, progress func(done, total int)) (Verif
 	return out, nil
 }
 
-func verifyFile(f gitstore.File, out *VerifyResult) error {
+func verifyFile(f gitstore.File, there map[string]bool, out *VerifyResult) error {
 	switch {
 	case isRecord(f.Path):
 		r, err := mail.Decode(f.Path, f.Data)
@@ -80,8 +86,15 @@ func verifyFile(f gitstore.File, out *VerifyResult) error {
 			return err
 		}
 		out.Records++
-		if _, ok := r.(*mail.Unknown); ok {
+		switch r := r.(type) {
+		case *mail.Unknown:
 			out.Unknown++
+		case *mail.Message:
+			for _, a := range r.Attachments {
+				if !there[a.Path] {
+					return fmt.Errorf("its attachment %q is missing, which was stored as %s", a.Name, a.Path)
+				}
+			}
 		}
 	case strings.HasPrefix(f.Path, "attachments/"):
 		sum := fmt.Sprintf("%x", sha256.Sum256(f.Data))
@@ -129,7 +142,7 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		return out, nil
 	}
 	if fix {
-		if err := os.RemoveAll(b.repo.CachePath()); err == nil {
+		if err := b.dropCaches(); err == nil {
 			out.Fixed = append(out.Fixed, "deleted the caches; they come back by themselves")
 		}
 	}
@@ -188,6 +201,28 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		say("problem", "git agentmail hooks status", "guard: not active: %s", g.Cause)
 	}
 	return out, nil
+}
+
+// dropCaches deletes all caches but the records of sessions that are alive: those
+// come back only when their servers have something new to say.
+func (b *Box) dropCaches() error {
+	entries, err := os.ReadDir(b.repo.CachePath())
+	if err != nil { // none there, or no directory
+		return os.RemoveAll(b.repo.CachePath())
+	}
+	for _, e := range entries {
+		if e.Name() != sessionsDir {
+			err = errors.Join(err, os.RemoveAll(b.repo.CachePath(e.Name())))
+		}
+	}
+	records, _ := os.ReadDir(b.repo.CachePath(sessionsDir))
+	for _, e := range records {
+		base := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".json"), ".lock")
+		if !b.repo.Held(filepath.Join(sessionsDir, base+".lock")) {
+			err = errors.Join(err, os.RemoveAll(b.repo.CachePath(sessionsDir, e.Name())))
+		}
+	}
+	return err
 }
 
 func first(list []string) string {
