@@ -3,6 +3,7 @@ package gitstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says what stopped the store. The caller turns it into words of its own.
@@ -38,9 +39,20 @@ func errf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: err.Error(), Err: errors.Unwrap(err)}
 }
 
+// hint sets the command that helps; paths among its arguments are quoted for a
+// shell.
 func (e *Error) hint(format string, args ...any) *Error {
+	for i, a := range args {
+		if s, ok := a.(string); ok && strings.ContainsFunc(s, needsQuotes) {
+			args[i] = "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		}
+	}
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
+}
+
+func needsQuotes(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%", r))
 }
 
 // KindOf returns the kind of err, or "" if it is none of this package's.

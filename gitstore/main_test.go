@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +26,33 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(childMode); mode != "" {
 		os.Exit(runChild(mode))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(childDir)
+	os.Exit(code)
 }
+
+// raced is set where the race detector is on. Hundreds of children with it would
+// take minutes and find nothing: each has one goroutine. So they are built
+// without.
+var (
+	raced    bool
+	childDir string // where they are then
+)
+
+// childExe returns the program to start as a child.
+var childExe = sync.OnceValues(func() (string, error) {
+	if raced {
+		var err error
+		if childDir, err = os.MkdirTemp("", "gitstore-child-"); err != nil {
+			return "", err
+		}
+		exe := filepath.Join(childDir, "child")
+		if exec.Command("go", "test", "-c", "-o", exe, ".").Run() == nil {
+			return exe, nil
+		}
+	}
+	return os.Executable()
+})
 
 // soak multiplies the long tests: `make soak`.
 func soak() bool { return os.Getenv("AGENTMAIL_SOAK") != "" }
@@ -57,6 +83,8 @@ func runChild(mode string) int {
 		err = childWrite(c, in.Scan)
 	case "read":
 		err = childRead(c)
+	case "descriptors":
+		err = childDescriptors(c)
 	case "list":
 		err = childList(c)
 	case "plain":
@@ -151,6 +179,41 @@ func childRead(c childConfig) error {
 	}
 }
 
+// childDescriptors prints how many more files are open after the writes, with a
+// look at each, than after the first.
+func childDescriptors(c childConfig) error {
+	s, err := childOpen(c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	first := 0
+	for i := range c.Count {
+		if _, err := s.Update(context.Background(), func(tx *Tx) (CommitInfo, error) {
+			return CommitInfo{Subject: "s"}, tx.Create(fmt.Sprintf("%s/%d", c.Prefix, i), nil)
+		}); err != nil {
+			return err
+		}
+		sn, err := s.Snapshot(context.Background())
+		if err != nil {
+			return err
+		}
+		if err := sn.Walk(context.Background(), "", func(File) error { return nil }); err != nil {
+			return err
+		}
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			first = len(open)
+		} else if i == c.Count-1 {
+			fmt.Println(len(open)-first, "more")
+		}
+	}
+	return nil
+}
+
 // childList prints the names of all files but headers.
 func childList(c childConfig) error {
 	s, err := childOpen(c)
@@ -228,7 +291,7 @@ type proc struct {
 // the command before it starts.
 func spawn(t testing.TB, env []string, mode string, c childConfig, prepare func(*exec.Cmd)) *proc {
 	t.Helper()
-	exe, err := os.Executable()
+	exe, err := childExe()
 	if err != nil {
 		t.Fatal(err)
 	}

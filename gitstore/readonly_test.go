@@ -37,7 +37,7 @@ func newPlace(t *testing.T) *place {
 		os.RemoveAll(dir)
 	})
 	p := &place{dir: dir, exe: filepath.Join(dir, "child"), as: func(*exec.Cmd) {}}
-	self, err := os.Executable()
+	self, err := childExe()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -274,7 +274,7 @@ exec `+real+` "$@"
 // and what index and work tree look like, is as without us.
 func TestInsideHooks(t *testing.T) {
 	t.Parallel()
-	exe, err := os.Executable()
+	exe, err := childExe()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,14 +138,15 @@ func (s *LeaseState) Live(now time.Time, own string) bool {
 	return now.Before(end)
 }
 
-// ByAge returns the leases in order of their taking, then id.
+// ByAge returns the leases in order of their taking; those of one request by
+// pattern.
 func (ls Leases) ByAge() []*LeaseState {
 	list := make([]*LeaseState, 0, len(ls))
 	for _, l := range ls {
 		list = append(list, l)
 	}
 	slices.SortFunc(list, func(a, b *LeaseState) int {
-		return cmp.Or(cmp.Compare(a.Since, b.Since), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Since, b.Since), strings.Compare(a.Pattern, b.Pattern), strings.Compare(a.ID, b.ID))
 	})
 	return list
 }

@@ -41,18 +41,19 @@ func process(pid int) (p Process, parent int, ok bool) {
 		return p, 0, false
 	}
 	parent, _ = strconv.Atoi(f[1])
-	args, _ := os.ReadFile(dir + "/cmdline")
 	name := string(stat[open+1 : close])
-	return Process{PID: pid, Start: f[19], Name: clientName(name, strings.Split(string(args), "\x00"))}, parent, true
+	if interpreters[name] {
+		args, _ := os.ReadFile(dir + "/cmdline")
+		name = scriptName(name, strings.Split(string(args), "\x00"))
+	}
+	return Process{PID: pid, Start: f[19], Name: name}, parent, true
 }
 
-// clientName names the program: scripts by what the interpreter runs.
-func clientName(comm string, args []string) string {
-	switch comm {
-	case "node", "bun", "deno", "python", "python3", "MainThread":
-	default:
-		return comm
-	}
+// interpreters are programs that say nothing of what they run.
+var interpreters = map[string]bool{"node": true, "bun": true, "deno": true, "python": true, "python3": true, "MainThread": true}
+
+// scriptName names what an interpreter runs.
+func scriptName(comm string, args []string) string {
 	for _, a := range args[min(1, len(args)):] {
 		if strings.HasPrefix(a, "-") || a == "" {
 			continue

@@ -44,6 +44,7 @@ func folded(t testing.TB, b *Box, now time.Time) string {
 // worktrees, and whatever comes in from another clone, each mailbox answers from
 // its caches as one that has none.
 func TestCachesAreTheFold(t *testing.T) {
+	t.Parallel()
 	for seed := range int64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
@@ -131,6 +132,7 @@ func leaseIDs(w *world) []string {
 // TestCachesOfRubbish: a cache that is damaged, old or somebody's joke changes no
 // answer.
 func TestCachesOfRubbish(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.hold(blue, "src/**")
@@ -201,6 +203,7 @@ func TestCachesOfRubbish(t *testing.T) {
 // TestManyWriters: several mailboxes, each used by several goroutines, lose
 // nothing of what they acknowledged; of one pattern only one of them is granted.
 func TestManyWriters(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const n = 6
 	actors := make([]Actor, n)

@@ -34,6 +34,9 @@ func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
 	if mode == "off" {
 		return nil
 	}
+	if err := w.links(me.ID); err != nil {
+		return err
+	}
 	var refuse, shake []*mail.Agent
 	for _, id := range unique(to) {
 		to := w.dir.Agents[id]
@@ -200,6 +203,9 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 		if target.ID == me.ID {
 			return "", mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", to)
 		}
+		if err := w.links(me.ID); err != nil {
+			return "", err
+		}
 		old := d.Link(me.ID, target.ID)
 		if isBlocked(old) { // else asking again would undo the answer
 			return "", mail.Errorf(mail.Denied, "%q has denied you contact; nothing was sent", d.Address(target.ID)).Typed("CONTACT_BLOCKED").
@@ -243,6 +249,9 @@ func (b *Box) RespondContact(ctx context.Context, who Actor, from string, accept
 		if asker == nil {
 			return "", unknownAgent(d, from)
 		}
+		if err := w.links(asker.ID); err != nil {
+			return "", err
+		}
 		old := d.Link(asker.ID, me.ID)
 		out = ContactResponse{From: d.Address(asker.ID), To: d.Address(me.ID), Approved: accept}
 		if !accept && old == nil {
@@ -263,8 +272,19 @@ func (b *Box) RespondContact(ctx context.Context, who Actor, from string, accept
 
 // Contacts lists the actor's outgoing links.
 func (b *Box) Contacts(ctx context.Context, who Actor) ([]ContactRow, error) {
-	d, me, err := b.reader(ctx, who)
+	if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	sn, err := b.snapshot(ctx)
 	if err != nil {
+		return nil, err
+	}
+	shared, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	d, me := cloneDirectory(shared), who.ID
+	if err := b.links(ctx, sn, d, me); err != nil {
 		return nil, err
 	}
 	rows := []ContactRow{}

@@ -12,6 +12,7 @@ import (
 // TestContactPolicies: every policy under every state of acquaintance. The rules
 // are asked in the contract's order; the first that applies decides.
 func TestContactPolicies(t *testing.T) {
+	t.Parallel()
 	const (
 		sent    = "" // let through
 		blocked = "CONTACT_BLOCKED"
@@ -67,6 +68,7 @@ func TestContactPolicies(t *testing.T) {
 			[4]string{sent, sent, sent, blocked}, [4]string{sent, needed, needed, blocked}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := world2{world: newWorld(t)}
 			for i, policy := range []string{mail.PolicyOpen, mail.PolicyAuto, mail.PolicyContactsOnly, mail.PolicyBlockAll} {
 				w.set("agentmail.contacts", "lax")
@@ -112,6 +114,7 @@ func TestContactPolicies(t *testing.T) {
 
 // TestBlockAllOnThread: whoever is on a thread hears of it, also past block_all.
 func TestBlockAllOnThread(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green, red := w.agent("BlueLake"), w.agent("GreenCastle"), w.agent("RedFox")
 	id := w.deliver(green, Draft{To: []string{"BlueLake"}, CC: []string{"RedFox"}, Subject: "x"})
@@ -139,6 +142,7 @@ func TestBlockAllOnThread(t *testing.T) {
 // TestHandshake: two who never met can write at once; that leaves an approved
 // link from the sender, and no letter of introduction.
 func TestHandshake(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.send(blue, "GreenCastle")
@@ -166,6 +170,7 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestRequestAndRespond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	r, err := w.box.RequestContact(w.ctx, blue, "greencastle", " about\x1b the\nparser\xff ", 0)
@@ -240,6 +245,7 @@ func TestRequestAndRespond(t *testing.T) {
 }
 
 func TestSetContactPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	for _, tt := range []struct{ asked, want string }{

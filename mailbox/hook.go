@@ -206,6 +206,7 @@ func paths(blocks []guard.Block) string {
 // a person is let past, or somebody overruled it with a reason, which is
 // recorded and told to the holders.
 func (h *hook) refuse(what string, blocks []guard.Block) {
+	h.introduce()
 	h.v.CheckResult = h.b.result(h.v.Mode, h.v.Checked, blocks)
 	if reason := h.bypass(); reason != "" {
 		h.v.Notes = append(h.v.Notes, fmt.Sprintf("the guard was passed for %s by %q; the holder is told", paths(blocks), clip(reason, 80)))
@@ -234,14 +235,20 @@ func (h *hook) lenient() bool {
 // record writes as the actor or, for an agent that nobody can name, as the
 // person of this clone.
 func (h *hook) record(fn func(w *writer, me *mail.Agent) (string, error)) error {
+	h.introduce()
 	who := h.who
 	if who.Kind == IsUnidentified {
-		who = Actor{Kind: IsPerson, Name: mail.HumanOverseer}
-		if n, ok := h.b.repo.Get(h.ctx, "user.name"); ok && n.Value != "" {
-			who.Name = n.Value
-		}
+		who = Actor{Kind: IsPerson, Name: h.b.personName(h.ctx)}
 	}
 	return h.b.update(context.WithoutCancel(h.ctx), who, fn)
+}
+
+// introduce asks git for the name of a person who acts: until there is something
+// to say to or of them, the commit goes by without that question.
+func (h *hook) introduce() {
+	if h.who.Kind == IsPerson {
+		h.who.Name = h.b.personName(h.ctx)
+	}
 }
 
 func (h *hook) name() string {

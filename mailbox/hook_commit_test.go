@@ -13,6 +13,7 @@ import (
 // TestCommits plays real git commands through the hooks: GreenCastle works where
 // BlueLake holds src/auth/**.
 func TestCommits(t *testing.T) {
+	t.Parallel()
 	const held = "src/auth/token.go"
 	type play struct {
 		*world
@@ -221,6 +222,7 @@ func TestCommits(t *testing.T) {
 }
 
 func TestUnbornHead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -241,6 +243,7 @@ func TestUnbornHead(t *testing.T) {
 // TestHintsRun: what a refusal tells to paste works as it stands, also with
 // names that a shell or git would read as something else.
 func TestHintsRun(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"plain.go", "with blank", "it's", "-dash", "new\nline", "\x1b[31mred", "s\xe9ec", "[id]", ":(top)x", "dollar$HOME", `back\slash`, "*"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

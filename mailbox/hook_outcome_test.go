@@ -36,6 +36,7 @@ func self(a Actor) func(context.Context) (Actor, error) {
 // TestOutcomes is the table of what a hook does when it could check and when it
 // could not, for each mode: whether git is stopped, and with which code.
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	const conflict, unchecked = mail.Conflict, mail.Unchecked
 	type result struct {
 		stop bool
@@ -133,7 +134,9 @@ func TestOutcomes(t *testing.T) {
 			blue := w.agent("BlueLake")
 			green := w.agent("GreenCastle")
 			w.hold(blue, "src/auth/**")
-			w.write("src/auth/token.go", "changed\n")
+			w.write("src/auth/token.go", "to be pushed\n")
+			w.in("commit", "-q", "-a", "-m", "two")
+			w.write("src/auth/token.go", "to be committed\n")
 			w.in("add", "-A")
 			if tt.given != nil {
 				tt.given(w)
@@ -204,6 +207,7 @@ rm -f "$GIT_INDEX_FILE"`
 // TestNotOurs: in a repository that never heard of mail a hook says nothing, and
 // asks nobody who is acting.
 func TestNotOurs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, e := range []string{PreCommit, PreMergeCommit, PrePush, PostCommit, PostMerge, "pre-lunch"} {
 		v := w.box.Hook(w.ctx, HookRequest{Event: e}, func(context.Context) (Actor, error) {
@@ -218,6 +222,7 @@ func TestNotOurs(t *testing.T) {
 
 // TestModeIsLocal: only the repository's own configuration switches the guard.
 func TestModeIsLocal(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, local string
 		env         []string
@@ -261,6 +266,7 @@ func TestModeIsLocal(t *testing.T) {
 }
 
 func TestBypass(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, env string
 		passes    bool
@@ -319,6 +325,7 @@ func TestBypass(t *testing.T) {
 
 // TestBypassWithoutStore: where the guard could not check, a reason lets pass too.
 func TestBypassWithoutStore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -337,6 +344,7 @@ func TestBypassWithoutStore(t *testing.T) {
 // TestHugeCommit: a commit of thousands of reserved files is recorded so that
 // the record can be read again.
 func TestHugeCommit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -374,6 +382,7 @@ func TestHugeCommit(t *testing.T) {
 // TestWhoIsStopped: people pass and the holder is told, unless agentmail.people
 // is block; an agent that nobody can name is held like any other.
 func TestWhoIsStopped(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		agent   string
@@ -431,6 +440,7 @@ func TestWhoIsStopped(t *testing.T) {
 // TestOtherWorktrees: with agentmail.otherWorktrees = warn, who works in another
 // worktree only makes a remark.
 func TestOtherWorktrees(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")

@@ -13,6 +13,7 @@ import (
 // TestPushes plays real pushes: BlueLake holds src/auth/**, GreenCastle pushes
 // unless another is named.
 func TestPushes(t *testing.T) {
+	t.Parallel()
 	const held = "src/auth/token.go"
 	type play struct {
 		*world
@@ -188,6 +189,7 @@ func TestPushes(t *testing.T) {
 // TestPushFromAnotherClone: the records of whose commit it is travel with the
 // logs; a clone that has them judges alike.
 func TestPushFromAnotherClone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -210,6 +212,7 @@ func TestPushFromAnotherClone(t *testing.T) {
 
 // TestPushLines: what git never says, and what it says of nothing.
 func TestPushLines(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	green := w.agent("GreenCastle")

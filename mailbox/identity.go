@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -160,15 +161,20 @@ func unknownAgent(d *mail.Directory, name string) *mail.Error {
 }
 
 func (b *Box) person(ctx context.Context, d *mail.Directory, own, source string) Actor {
-	name, _ := b.repo.Get(ctx, "user.name")
-	act := Actor{Kind: IsPerson, Name: strings.ToValidUTF8(oneLine(name.Value), "?"), Source: source}
-	if act.Name == "" {
-		act.Name = mail.HumanOverseer
+	act := Actor{Kind: IsPerson, Name: mail.HumanOverseer, Source: source}
+	if !b.opt.InHook { // a hook asks git for it only once it is needed
+		act.Name = b.personName(ctx)
 	}
 	if a := personAgent(d, own); a != nil {
 		act.ID = a.ID
 	}
 	return act
+}
+
+// personName is the user's name as git knows it.
+func (b *Box) personName(ctx context.Context) string {
+	v, _ := b.repo.Get(ctx, "user.name")
+	return cmp.Or(strings.ToValidUTF8(oneLine(v.Value), "?"), mail.HumanOverseer)
 }
 
 // worktreeFile holds the id of the worktree's own agent, written by

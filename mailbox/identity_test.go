@@ -67,6 +67,7 @@ func client(name string) Process {
 }
 
 func TestWhoOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.in("config", "--local", "user.name", "Ann Ex\xe9")
 	w.box = w.open(w.dir)
@@ -149,6 +150,7 @@ func TestWhoOrder(t *testing.T) {
 
 // TestWhoNamed: a name given outright is used or is an error, never a guess.
 func TestWhoNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.agent("BlueLake")
 	w.send(w.person(), "BlueLake")
@@ -185,6 +187,7 @@ func TestWhoNamed(t *testing.T) {
 // TestWorktreeAgent: the file in a worktree names its agent; one that names
 // nobody, or nobody of this clone, counts for nothing.
 func TestWorktreeAgent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.send(w.person(), "BlueLake")
@@ -211,6 +214,7 @@ func TestWorktreeAgent(t *testing.T) {
 // TestAncestry: each condition under which a session among the ancestors does
 // not name an agent.
 func TestAncestry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	_, side := w.worktree("side")
@@ -286,6 +290,7 @@ func TestAncestry(t *testing.T) {
 // TestDisagreement: where session key, ancestry and worktree name different
 // agents, none of them is believed.
 func TestDisagreement(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	key := w.serve(w.dir, Session{Key: "k", Ready: true, Client: Process{PID: 7}, Agents: []string{blue.ID}})
@@ -327,6 +332,7 @@ func TestDisagreement(t *testing.T) {
 }
 
 func TestOpenSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	save, stop, err := w.box.OpenSession(Session{Client: client("claude")})
@@ -365,6 +371,7 @@ func TestOpenSession(t *testing.T) {
 
 // TestAncestorsAreReal: the ancestors of this very process.
 func TestAncestorsAreReal(t *testing.T) {
+	t.Parallel()
 	list := Ancestors()
 	if len(list) == 0 {
 		t.Skip("this system does not tell")

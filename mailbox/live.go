@@ -28,8 +28,6 @@ const (
 	leasesCache = "leases.json"
 )
 
-var directoryDirs = []string{"agents", "contacts"}
-
 type agentsFile struct {
 	V         int             `json:"v"`
 	Stamp     string          `json:"stamp"`
@@ -63,12 +61,12 @@ func (b *Box) writeCache(name string, v any) {
 	}
 }
 
-// directory returns the fold of agents and contacts in sn. It is shared: do not
-// change it.
+// directory returns who there is in sn, without contact links, of which there may
+// be as many as pairs of agents. It is shared: do not change it.
 func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Directory, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stamp := sn.Stamp(directoryDirs...)
+	stamp := sn.Stamp("agents")
 	if b.live.dir != nil && b.live.dirStamp == stamp {
 		return b.live.dir, nil
 	}
@@ -78,16 +76,20 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 		return f.Directory, nil
 	}
 	d := mail.NewDirectory()
-	for _, dir := range directoryDirs {
-		if err := b.walk(ctx, sn, dir+"/", nil, func(replica string, r mail.Record) { d.Apply(replica, r) }); err != nil {
-			return nil, err
-		}
+	if err := b.walk(ctx, sn, "agents/", nil, d.Apply); err != nil {
+		return nil, err
 	}
 	b.live.dir, b.live.dirStamp = d, stamp
 	if len(d.Agents) > 0 {
 		b.writeCache(agentsCache, agentsFile{1, stamp, d})
 	}
 	return d, nil
+}
+
+// links adds the contact links that begin at one agent to a directory of the
+// caller's own.
+func (b *Box) links(ctx context.Context, sn *gitstore.Snapshot, d *mail.Directory, from string) error {
+	return b.walk(ctx, sn, "contacts/"+from+"/", nil, d.Apply)
 }
 
 // leases returns the fold of the reservations in sn that may be live. It is
@@ -215,7 +217,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	var leases, agents bool
 	for _, f := range created {
 		leases = leases || strings.HasPrefix(f.Path, "leases/")
-		agents = agents || strings.HasPrefix(f.Path, "agents/") || strings.HasPrefix(f.Path, "contacts/")
+		agents = agents || strings.HasPrefix(f.Path, "agents/")
 	}
 	ctx := context.Background()
 	if leases || after.Own() != before.Own() {
@@ -232,11 +234,15 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	if agents || after.Own() != before.Own() {
 		if old, err := b.directory(ctx, before); err == nil {
 			d := cloneDirectory(old)
-			applyCreated(created, d.Apply)
+			applyCreated(created, func(replica string, r mail.Record) {
+				if _, ok := r.(*mail.AgentChange); ok {
+					d.Apply(replica, r)
+				}
+			})
 			b.mu.Lock()
-			b.live.dir, b.live.dirStamp = d, after.Stamp(directoryDirs...)
+			b.live.dir, b.live.dirStamp = d, after.Stamp("agents")
 			b.mu.Unlock()
-			b.writeCache(agentsCache, agentsFile{1, after.Stamp(directoryDirs...), d})
+			b.writeCache(agentsCache, agentsFile{1, after.Stamp("agents"), d})
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,13 +38,38 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "r"), env: testEnv(t), at: time.Now(), ctx: context.Background()}
-	w.git("init", "-q", "-b", "main", w.dir)
-	w.write("src/auth/token.go", "package auth\n")
-	w.write("README.md", "hello\n")
-	w.git("-C", w.dir, "add", "-A")
-	w.git("-C", w.dir, "-c", "user.name=U", "-c", "user.email=u@example.com", "commit", "-q", "-m", "one")
+	w.first()
 	w.box = w.open(w.dir)
 	return w
+}
+
+// seed is the repository that every world begins as, made once.
+var seed struct {
+	sync.Mutex
+	dir string
+}
+
+// first makes the repository, by copying the seed.
+func (w *world) first() {
+	w.t.Helper()
+	seed.Lock()
+	defer seed.Unlock()
+	if seed.dir == "" {
+		dir, err := os.MkdirTemp("", "seed")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		s := &world{t: w.t, dir: dir, env: w.env}
+		s.git("init", "-q", "-b", "main", "--template=", s.dir)
+		s.write("src/auth/token.go", "package auth\n")
+		s.write("README.md", "hello\n")
+		s.git("-C", s.dir, "add", "-A")
+		s.git("-C", s.dir, "-c", "user.name=U", "-c", "user.email=u@example.com", "commit", "-q", "-m", "one")
+		seed.dir = dir
+	}
+	if err := os.CopyFS(w.dir, os.DirFS(seed.dir)); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) open(dir string) *Box {
@@ -105,6 +131,7 @@ func wantCode(t testing.TB, err error, code mail.Code) *mail.Error {
 }
 
 func TestSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	r, err := w.box.Reserve(w.ctx, blue, ReserveRequest{Patterns: []string{"src/auth/**"}, Reason: "token refactor"})
@@ -158,6 +185,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestUnknownRecipient(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -173,6 +201,7 @@ func TestUnknownRecipient(t *testing.T) {
 }
 
 func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")

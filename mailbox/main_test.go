@@ -27,7 +27,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "session" {
 		os.Exit(runSession())
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if seed.dir != "" {
+		os.RemoveAll(seed.dir)
+	}
+	os.Exit(status)
 }
 
 // told is what a hook says of its verdict, one line of JSON.

@@ -11,23 +11,6 @@ import (
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
-// reader returns the directory and the id of who reads. A person who has never
-// written has the empty id, which owns nothing.
-func (b *Box) reader(ctx context.Context, who Actor) (*mail.Directory, string, error) {
-	if who.err != nil {
-		return nil, "", who.err
-	}
-	if who.Kind == IsUnidentified {
-		return nil, "", who.mayWrite()
-	}
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	d, err := b.directory(ctx, sn)
-	return d, who.ID, err
-}
-
 // state folds everything for a verb that reads as who.
 func (b *Box) state(ctx context.Context, who Actor) (*gitstore.Snapshot, *mail.State, error) {
 	if who.err != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestReadAndAck(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	a := w.send(blue, "GreenCastle")
@@ -62,6 +63,7 @@ func TestReadAndAck(t *testing.T) {
 }
 
 func TestInboxFilters(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	to := []string{"GreenCastle"}
@@ -129,6 +131,7 @@ func TestInboxFilters(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	for i := range DefaultLimit + 3 {
@@ -168,6 +171,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestThread(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	id := w.send(blue, "GreenCastle")
@@ -213,6 +217,7 @@ func TestThread(t *testing.T) {
 }
 
 func TestShow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	id := w.send(blue, "GreenCastle")
@@ -233,6 +238,7 @@ func TestShow(t *testing.T) {
 
 // TestAmbiguousPrefix: a prefix of several is an error that lists them.
 func TestAmbiguousPrefix(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := byte(0)
 	box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, Now: func() time.Time { return w.at }, Rand: func(b []byte) {
@@ -262,6 +268,7 @@ func TestAmbiguousPrefix(t *testing.T) {
 // TestReadingChangesNothing: verbs that read leave the repository as it is, byte
 // for byte, but for the caches; also where there is no mail yet.
 func TestReadingChangesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	git := w.dir + "/.git"
 	reads := func(who Actor, id string) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRegisterNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		asked, want string // want "" for a generated one
@@ -42,6 +43,7 @@ func TestRegisterNames(t *testing.T) {
 }
 
 func TestRegisterRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name string
@@ -68,6 +70,7 @@ func TestRegisterRefuses(t *testing.T) {
 }
 
 func TestRegisterTextOfAnySort(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, err := w.box.Register(w.ctx, RegisterRequest{Name: "BlueLake", Program: "p\xff", Model: "m\xfe", Task: "do\xfdit"})
 	if err != nil || a.TaskDescription != "do?it" {
@@ -79,6 +82,7 @@ func TestRegisterTextOfAnySort(t *testing.T) {
 }
 
 func TestRegisterRefreshes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first, err := w.box.Register(w.ctx, RegisterRequest{Name: "BlueLake", Program: "p", Model: "m", Task: "one", Attachments: "file"})
 	if err != nil {
@@ -104,6 +108,7 @@ func TestRegisterRefreshes(t *testing.T) {
 }
 
 func TestRegisterAdopt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.send(blue, "BlueLake")
@@ -136,6 +141,7 @@ func TestRegisterAdopt(t *testing.T) {
 }
 
 func TestRegisterClash(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.clone()
 	blue := w.agent("BlueLake")
@@ -173,6 +179,7 @@ func TestRegisterClash(t *testing.T) {
 }
 
 func TestRegisterHere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	box, dir := w.worktree("side")
 	a, err := box.Register(w.ctx, RegisterRequest{Name: "BlueLake", Program: "p", Model: "m", Here: true})
@@ -196,6 +203,7 @@ func TestRegisterHere(t *testing.T) {
 }
 
 func TestWhois(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.agent("Blue")

@@ -31,6 +31,7 @@ func (w *world) live(who Actor, q ReservationQuery) []Reservation {
 }
 
 func TestReserveAllOrNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.hold(blue, "src/auth/**")
@@ -72,6 +73,7 @@ func TestReserveAllOrNone(t *testing.T) {
 }
 
 func TestReserveSharing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green, red := w.agent("BlueLake"), w.agent("GreenCastle"), w.agent("RedFox")
 	ask := func(who Actor, shared bool, pattern string) bool {
@@ -118,6 +120,7 @@ func TestReserveSharing(t *testing.T) {
 }
 
 func TestReserveRenews(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	ask := func(r ReserveRequest) Granted {
@@ -151,6 +154,7 @@ func TestReserveRenews(t *testing.T) {
 }
 
 func TestReserveTTL(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	for _, tt := range []struct {
@@ -169,6 +173,7 @@ func TestReserveTTL(t *testing.T) {
 }
 
 func TestReserveWarnings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	for _, tt := range []struct {
@@ -201,6 +206,7 @@ func TestReserveWarnings(t *testing.T) {
 }
 
 func TestReserveAbsolutePaths(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	if err := os.Symlink(w.dir, filepath.Join(filepath.Dir(w.dir), "link")); err != nil {
@@ -247,6 +253,7 @@ func TestReserveAbsolutePaths(t *testing.T) {
 }
 
 func TestReserveAdvisory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.hold(blue, "src/**")
@@ -261,6 +268,7 @@ func TestReserveAdvisory(t *testing.T) {
 }
 
 func TestReserveManyPatterns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	// However much is reserved at once, every record of it can be read again.
@@ -287,6 +295,7 @@ func TestReserveManyPatterns(t *testing.T) {
 }
 
 func TestRenew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	ids := w.hold(blue, "a/**", "b/**")
@@ -330,6 +339,7 @@ func TestRenew(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	ids := w.hold(blue, "a/**", "b/**", "c/**", "d/**")
@@ -372,6 +382,7 @@ func TestRelease(t *testing.T) {
 }
 
 func TestReservationsList(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.hold(blue, "src/auth/**")
@@ -424,6 +435,7 @@ func TestReservationsList(t *testing.T) {
 // TestForeignLease: another clone's reservation holds here as well, for thirty
 // seconds longer; one from a clock that is ahead does not, and that is said.
 func TestForeignLease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.agent("BlueLake")
 	green := w.agent("GreenCastle")

@@ -416,7 +416,7 @@ func (w *writer) attach(m *mail.Message, files []AttachFile) error {
 			return mail.Errorf(mail.Invalid, "attachment %q of %d bytes is larger than %d; nothing was sent", f.Name, len(f.Data), mail.MaxAttachment)
 		}
 		name := path.Base(strings.ReplaceAll(f.Name, `\`, "/"))
-		if name == "." || name == "/" || name == ".." || !utf8.ValidString(name) {
+		if name == "." || name == "/" || name == ".." || len(name) > 255 || !utf8.ValidString(name) {
 			return mail.Errorf(mail.Invalid, "attachment %q has no usable name; nothing was sent", f.Name)
 		}
 		sum := fmt.Sprintf("%x", sha256.Sum256(f.Data))

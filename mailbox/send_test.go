@@ -14,6 +14,7 @@ import (
 )
 
 func TestSendUnknownRecipients(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	w.agent("GreenCastle")
@@ -45,6 +46,7 @@ func TestSendUnknownRecipients(t *testing.T) {
 }
 
 func TestSendMistakes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	for _, tt := range []struct{ to, typ string }{
@@ -64,6 +66,7 @@ func TestSendMistakes(t *testing.T) {
 }
 
 func TestSendInvalid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	me := []string{"BlueLake"}
@@ -89,6 +92,7 @@ func TestSendInvalid(t *testing.T) {
 		{"long key", Draft{To: me, IdempotencyKey: strings.Repeat("k", 2<<20)}, "INVALID_ARGUMENT"},
 		{"large attachment", Draft{To: me, Attach: []AttachFile{{"a.bin", make([]byte, mail.MaxAttachment+1)}}}, "INVALID_ARGUMENT"},
 		{"attachment without a name", Draft{To: me, Attach: []AttachFile{{"dir/..", nil}}}, "INVALID_ARGUMENT"},
+		{"attachment with a long name", Draft{To: me, Attach: []AttachFile{{strings.Repeat("n", 2<<20), nil}}}, "INVALID_ARGUMENT"},
 		{"attachment with no text for a name", Draft{To: me, Attach: []AttachFile{{"\xff", nil}}}, "INVALID_ARGUMENT"},
 	} {
 		_, err := w.box.Send(w.ctx, blue, tt.d)
@@ -102,6 +106,7 @@ func TestSendInvalid(t *testing.T) {
 }
 
 func TestSendIsDelivered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green, red, grey := w.agent("BlueLake"), w.agent("GreenCastle"), w.agent("RedFox"), w.agent("GreyOwl")
 	long := strings.Repeat("ü", MaxSubject+5)
@@ -168,6 +173,7 @@ func TestSendIsDelivered(t *testing.T) {
 }
 
 func TestSendUnidentified(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.agent("BlueLake")
 	who := w.as("Nobody1")
@@ -195,6 +201,7 @@ func TestSendUnidentified(t *testing.T) {
 }
 
 func TestBroadcast(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	r, err := w.box.Send(w.ctx, blue, Draft{Broadcast: true, Subject: "x"})
@@ -234,6 +241,7 @@ func TestBroadcast(t *testing.T) {
 }
 
 func TestAttachments(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	data := bytes.Repeat([]byte("picture"), 1000)
@@ -270,6 +278,7 @@ func TestAttachments(t *testing.T) {
 // TestIdempotencyConcurrently: however many callers retry one send at once, in
 // one process and beside it, one message is written and all get its id.
 func TestIdempotencyConcurrently(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	green := w.agent("GreenCastle")
@@ -307,6 +316,7 @@ func TestIdempotencyConcurrently(t *testing.T) {
 }
 
 func TestReply(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	red := w.agent("RedFox")

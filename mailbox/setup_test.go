@@ -41,6 +41,7 @@ func (w *world) mine() map[string]string {
 // TestVerbsTouchNothingOfTheUsers: before and after every verb that writes, the
 // user's index, HEAD, branches, work tree, hooks and configuration are the same.
 func TestVerbsTouchNothingOfTheUsers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("staged.txt", "x")
 	w.in("add", "staged.txt")
@@ -95,6 +96,7 @@ func TestVerbsTouchNothingOfTheUsers(t *testing.T) {
 // TestInitAndUninstall: init says first what it will do, does it, and does it
 // once; uninstall leaves the git directory byte for byte as it was.
 func TestInitAndUninstall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	own := "#!/bin/sh\n# the user's own\nexit 0"
 	if err := os.MkdirAll(filepath.Join(w.dir, ".git/hooks"), 0o777); err != nil {
@@ -171,6 +173,7 @@ func TestInitAndUninstall(t *testing.T) {
 }
 
 func TestUninstallKeepsMail(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if _, err := w.box.Init(w.ctx, InitRequest{Binary: "/bin/true"}); err != nil {
 		t.Fatal(err)
@@ -191,6 +194,7 @@ func TestUninstallKeepsMail(t *testing.T) {
 // TestGuardNotice: one line, and only where hooks were asked for and git would
 // not run them.
 func TestGuardNotice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	notice := func() string { return w.open(w.dir).GuardNotice(w.ctx) }
 	if got := notice(); got != "" {
@@ -242,6 +246,7 @@ func TestGuardNotice(t *testing.T) {
 }
 
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	find := func(level, part string) bool {
 		t.Helper()

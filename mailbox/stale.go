@@ -25,16 +25,26 @@ const (
 // activity finds out whether a reservation is stale, and why.
 func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, tracked []string, row *Reservation) error {
 	now := b.now()
-	agent := max(st.Active[l.Holder], l.Since).Time()
+	// What a clock that is ahead says of the future is no sign of life: it would
+	// be one for as long as that clock was wrong.
+	limit := mail.At(now.Add(mail.MaxSkew))
+	later := func(t mail.Time, more ...mail.Time) mail.Time {
+		for _, m := range more {
+			if m > t && m <= limit {
+				t = m
+			}
+		}
+		return t
+	}
 	var lastMail mail.Time
 	for _, m := range st.Messages() {
 		if m.By == l.Holder {
-			lastMail = max(lastMail, m.At)
+			lastMail = later(lastMail, m.At)
 		}
-		if d := st.Delivery(m.ID, l.Holder); d != (mail.Delivery{}) {
-			lastMail = max(lastMail, d.Read, d.Ack)
-		}
+		d := st.Delivery(m.ID, l.Holder)
+		lastMail = later(lastMail, d.Read, d.Ack)
 	}
+	agent := later(lastMail, st.Active[l.Holder], l.Since).Time()
 	row.LastAgent, row.LastMail = TS(agent), ts(lastMail)
 
 	var reasons []string
@@ -49,7 +59,9 @@ func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, 
 	}
 	say(now.Sub(agent) > staleAfter, fmt.Sprintf("agent_inactive>%ds", int(staleAfter.Seconds())), "agent_recently_active")
 	grace := int(staleGrace.Seconds())
-	quiet := func(t time.Time) bool { return t.IsZero() || now.Sub(t) > staleGrace }
+	quiet := func(t time.Time) bool {
+		return t.IsZero() || now.Sub(t) > staleGrace || t.Sub(now) > mail.MaxSkew
+	}
 	say(quiet(lastTime(lastMail)), fmt.Sprintf("no_recent_mail_activity>%ds", grace), "mail_activity_recent")
 
 	files := b.coveredFiles(l, tracked)
@@ -108,13 +120,14 @@ func (b *Box) lastChange(ctx context.Context, files []string) (time.Time, error)
 		return time.Time{}, asMail(err)
 	}
 	var last time.Time
+	limit := b.now().Add(mail.MaxSkew)
 	for _, tree := range trees {
 		if tree.Bare {
 			continue
 		}
 		for _, f := range files {
 			st, err := os.Lstat(filepath.Join(tree.Path, filepath.FromSlash(f)))
-			if err == nil && st.ModTime().After(last) {
+			if err == nil && st.ModTime().After(last) && st.ModTime().Before(limit) {
 				last = st.ModTime()
 			}
 		}

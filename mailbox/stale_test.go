@@ -21,6 +21,7 @@ func (w *world) touch(dir, path string, ago time.Duration) {
 }
 
 func TestStale(t *testing.T) {
+	t.Parallel()
 	const (
 		idle     = "agent_inactive>1800s"
 		active   = "agent_recently_active"
@@ -96,6 +97,12 @@ func TestStale(t *testing.T) {
 			w.pass(31 * time.Minute)
 			w.touch(w.dir, "new.txt", time.Minute)
 		}, []string{idle, noMail, file, noCommit}, false},
+		{"wrote a letter by a clock ten years ahead, set right since", "new/**", func(w *world, holder Actor) {
+			now := w.at
+			w.at = now.Add(10 * 365 * 24 * time.Hour)
+			w.send(holder, "GreenCastle")
+			w.at = now.Add(31 * time.Minute)
+		}, []string{idle, noMail, nothing}, true},
 		{"virtual", "tool://deploy", func(w *world, _ Actor) { w.pass(31 * time.Minute) }, []string{idle, noMail, nothing}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,6 +145,7 @@ func TestStale(t *testing.T) {
 }
 
 func TestForceRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	ids := w.hold(blue, "a/**", "b/**", "c/**", "d/**")
@@ -182,6 +190,7 @@ func TestForceRelease(t *testing.T) {
 // TestForceReleaseMeanwhile: what the holder does while somebody finds out
 // whether the reservation is stale counts.
 func TestForceReleaseMeanwhile(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		does func(w *world, holder Actor)

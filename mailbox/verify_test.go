@@ -15,6 +15,7 @@ import (
 // TestVerify finds each kind of damage, names the file, and finds nothing in a
 // mailbox that is whole.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 21, 5, 4, 2, 0, time.UTC)
 	event := func(kind, rest string) string {
 		return "{\n\"v\": 1,\n\"id\": \"zzzzzzzzzz\",\n\"seq\": 1,\n\"hlc\": [1,0],\n\"kind\": \"" + kind + "\",\n\"at\": \"2026-11-21T05:04:02.000Z\",\n\"by\": \"0123456789\"" + rest + "\n}\n"
@@ -65,6 +66,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestVerifyCopiesThatDiffer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
 	id := w.send(blue, "BlueLake")
@@ -85,6 +87,7 @@ func TestVerifyCopiesThatDiffer(t *testing.T) {
 }
 
 func TestVerifyObjects(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(base string) error{
 		"gone":      func(base string) error { return os.Remove(base + ".pack") },
 		"cut short": func(base string) error { os.Chmod(base+".pack", 0o666); return os.Truncate(base+".pack", 30) },
@@ -133,6 +136,7 @@ func TestVerifyObjects(t *testing.T) {
 
 // TestVerifyProgress: it counts up to the number of files.
 func TestVerifyProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.send(w.agent("BlueLake"), "BlueLake")
 	var seen [][2]int

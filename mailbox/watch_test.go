@@ -13,6 +13,7 @@ import (
 )
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.send(blue, "GreenCastle") // before the watch begins
@@ -96,6 +97,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.send(blue, "GreenCastle") // before: does not count
@@ -153,6 +155,7 @@ func TestWait(t *testing.T) {
 }
 
 func TestLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).hooked()
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	id := w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "about src/auth/token.go", AckRequired: true, Body: strings.Repeat("x\n", 100)})
@@ -214,6 +217,7 @@ func TestLog(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if st, err := w.box.Status(w.ctx, w.person()); err != nil || st.Agents == nil || st.Reservations == nil || st.Unacked == nil || st.Urgent == nil || len(st.Worktrees) != 1 {
 		t.Errorf("without mail: %+v, %v", st, err)

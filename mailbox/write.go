@@ -94,6 +94,11 @@ func (w *writer) directory() (*mail.Directory, error) {
 	return w.dir, nil
 }
 
+// links makes the contact links that begin at one agent part of the directory.
+func (w *writer) links(from string) error {
+	return w.b.links(w.ctx, w.tx.Snapshot(), w.dir, from)
+}
+
 // held returns the reservations that may be live, this commit included.
 func (w *writer) held() (mail.Leases, error) {
 	if w.leases == nil {

@@ -13,8 +13,8 @@ import (
 // crowds is what happens when many write at once, and when the user's git works
 // beside them.
 var crowds = []row{
-	{"30 processes × 5 sends: per message / bare process start", "≤ 2.5×; 0 lost; fsck clean", func(b *bench) (result, error) { return b.crowd(30, 5, 2.5) }},
-	{"50 processes × 20 sends: per message / bare process start", "≤ 5×; 0 lost; fsck clean", func(b *bench) (result, error) { return b.crowd(50, pick(b, 20, 4), 5) }},
+	{"30 processes × 5 sends: per message / bare process start", "≤ 2.5×; 0 lost; fsck clean", func(b *bench) (result, error) { return b.crowd(30, 5, 3, 2.5) }},
+	{"50 processes × 20 sends: per message / bare process start", "≤ 5×; 0 lost; fsck clean", func(b *bench) (result, error) { return b.crowd(50, pick(b, 20, 4), 1, 5) }},
 	{"the same 30 × 5, all sends of one writer in one process", "", crowdInside},
 	{"500 messages under a `git gc --prune=now` loop", "0 lost, 0 failed", underGC},
 	{"user's `git fetch` and `git for-each-ref` during writes", "0 failures", besideWriters},
@@ -46,8 +46,8 @@ func atOnce(n, m int, fn func(writer, i int) error) (time.Duration, error) {
 
 // crowd lets n writers send m messages each, every one by a `git agentmail send`
 // of its own, and compares with as many starts of the same program that do
-// nothing else.
-func (b *bench) crowd(n, m int, limit float64) (result, error) {
+// nothing else, as many at once.
+func (b *bench) crowd(n, m, rounds int, limit float64) (result, error) {
 	p, box, _, err := b.sender("crowd", seed.Options{Agents: 60})
 	if err != nil {
 		return result{}, err
@@ -59,7 +59,6 @@ func (b *bench) crowd(n, m int, limit float64) (result, error) {
 		return result{}, err
 	}
 	var sending, bare, hello time.Duration
-	rounds := 3
 	for range rounds {
 		for _, part := range []struct {
 			sum *time.Duration
@@ -85,9 +84,13 @@ func (b *bench) crowd(n, m int, limit float64) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	alone, err := b.turns(20, func() (sample, error) { return timed(b.cmd(p.dir, b.program, "help")) })
+	if err != nil {
+		return result{}, err
+	}
 	total := time.Duration(rounds * n * m)
-	text := fmt.Sprintf("%s of the same program; %.1f× a Go program that does nothing; %d of %d lost; fsck %s",
-		compare(sending/total, bare/total), ratio(sending, hello), lost, rounds*n*m, fsck)
+	text := fmt.Sprintf("%s for as many starts at once; %.1f× one start alone (%s); %.1f× a Go program that does nothing; %d of %d lost; fsck %s",
+		compare(sending/total, bare/total), ratio(sending/total, alone[0].wall()), ms(alone[0].wall()), ratio(sending, hello), lost, rounds*n*m, fsck)
 	return judge(text, [2]float64{ratio(sending, bare), limit}, [2]float64{float64(lost), 0}, [2]float64{float64(len(fsck)), float64(len("clean"))}), nil
 }
 

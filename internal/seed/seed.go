@@ -110,8 +110,12 @@ func Seed(ctx context.Context, dir string, opt Options) (Result, error) {
 	if err := s.register(w); err != nil {
 		return Result{}, err
 	}
+	s.work, s.done = make(chan batch, 1), make(chan error)
+	go s.commit()
 	w.run()
 	s.flush()
+	close(s.work)
+	err = <-s.done
 	s.result.Start, s.result.End = opt.End.Add(-opt.Span), opt.End
 	s.result.Messages = opt.Messages
 	for _, a := range w.agents {
@@ -120,7 +124,7 @@ func Seed(ctx context.Context, dir string, opt Options) (Result, error) {
 			s.result.Reachable = append(s.result.Reachable, a.name)
 		}
 	}
-	return s.result, s.err
+	return s.result, err
 }
 
 // source returns one of several independent streams of random bytes.
@@ -134,20 +138,28 @@ func source(seed uint64, stream byte) func([]byte) {
 	return func(b []byte) { c.Read(b) }
 }
 
-// seeder gathers records and commits them by the thousand.
+// seeder gathers records and commits them by the thousand. The story is told on
+// one side of a channel and stored on the other.
 type seeder struct {
 	ctx    context.Context
 	opt    Options
 	store  *gitstore.Store
 	random func([]byte)
-
 	at     time.Time // what the store takes for now
-	batch  []file
-	by     []string // names of those who wrote the batch, in order
-	counts map[string]int
-	last   mail.Header
 	result Result
-	err    error
+
+	next    batch
+	started map[string]bool // names in next.by
+	work    chan batch
+	done    chan error
+}
+
+// batch is what goes into one commit.
+type batch struct {
+	files []file
+	by    []string // names of those who wrote it, in order
+	last  mail.Header
+	err   error
 }
 
 type file struct {
@@ -155,76 +167,86 @@ type file struct {
 	data []byte
 }
 
-// add takes a record, or a plain file where r is nil, and commits when there
-// are enough. After an error it does nothing more.
+// add takes a record, and plain files that belong to it, and hands a batch over
+// when there are enough.
 func (s *seeder) add(name string, r mail.Record, plain ...file) {
-	if s.err != nil {
-		return
-	}
-	s.batch = append(s.batch, plain...)
 	data, err := mail.Encode(r)
 	if err != nil {
-		s.err = fmt.Errorf("encode %s: %w", r.Path(), err)
-		return
+		s.next.err = errors.Join(s.next.err, fmt.Errorf("encode %s: %w", r.Path(), err))
 	}
-	s.batch = append(s.batch, file{r.Path(), data})
-	s.last = *r.Head()
+	s.next.files = append(append(s.next.files, plain...), file{r.Path(), data})
+	s.next.last = *r.Head()
 	s.result.Records++
-	if s.counts == nil {
-		s.counts = map[string]int{}
+	if !s.started[name] {
+		if s.started == nil {
+			s.started = map[string]bool{}
+		}
+		s.started[name] = true
+		s.next.by = append(s.next.by, name)
 	}
-	if s.counts[name]++; s.counts[name] == 1 {
-		s.by = append(s.by, name)
-	}
-	if len(s.batch) >= s.opt.PerCommit {
+	if len(s.next.files) >= s.opt.PerCommit {
 		s.flush()
 	}
 }
 
-// flush commits the batch as a group commit of all its writers would.
 func (s *seeder) flush() {
-	if s.err != nil || len(s.batch) == 0 {
-		return
+	if len(s.next.files) > 0 {
+		s.work <- s.next
 	}
-	s.at = s.last.At.Time()
-	batch := s.batch
+	s.next, s.started = batch{}, nil
+}
+
+// commit stores batch after batch. After an error it only takes them.
+func (s *seeder) commit() {
+	var failed error
+	for b := range s.work {
+		if failed = errors.Join(failed, b.err); failed == nil {
+			failed = s.put(b)
+		}
+	}
+	s.done <- failed
+}
+
+// put commits a batch as a group commit of all its writers would.
+func (s *seeder) put(b batch) error {
+	s.at = b.last.At.Time()
 	v, err := s.store.Update(s.ctx, func(tx *gitstore.Tx) (gitstore.CommitInfo, error) {
-		for _, f := range batch {
+		for _, f := range b.files {
 			if err := tx.Create(f.path, f.data); err != nil {
 				return gitstore.CommitInfo{}, err
 			}
 		}
-		return s.info(len(batch)), nil
+		return b.info(), nil
 	})
-	s.committed(v, err)
+	return s.committed(v, err)
 }
 
-func (s *seeder) info(n int) gitstore.CommitInfo {
-	in := gitstore.CommitInfo{Subject: fmt.Sprintf("mail: %d events", n), Author: s.by[0]}
-	for _, name := range s.by {
+func (b *batch) info() gitstore.CommitInfo {
+	in := gitstore.CommitInfo{Subject: fmt.Sprintf("mail: %d events", len(b.files)), Author: b.by[0]}
+	for _, name := range b.by {
 		in.Trailers = append(in.Trailers, [2]string{"Agent", name})
 	}
 	in.Trailers = append(in.Trailers,
-		[2]string{"Agentmail-Seq", strconv.FormatInt(s.last.Seq, 10)},
-		[2]string{"Agentmail-Clock", s.last.HLC.String()})
+		[2]string{"Agentmail-Seq", strconv.FormatInt(b.last.Seq, 10)},
+		[2]string{"Agentmail-Clock", b.last.HLC.String()})
 	return in
 }
 
-func (s *seeder) committed(v gitstore.Version, err error) {
+func (s *seeder) committed(v gitstore.Version, err error) error {
 	if err != nil {
-		s.err = fmt.Errorf("write mail: %w", err)
-		return
+		return fmt.Errorf("write mail: %w", err)
 	}
-	s.batch, s.by, s.counts = nil, nil, nil
 	s.result.Version = v
 	s.result.Commits++
+	return nil
 }
 
 // register commits the agents. Their home is this clone, which gets its name in
 // the same transaction; so they are encoded in there.
 func (s *seeder) register(w *world) error {
+	var b batch
 	v, err := s.store.Update(s.ctx, func(tx *gitstore.Tx) (gitstore.CommitInfo, error) {
-		s.result.Records, s.by = 0, nil
+		b = batch{}
 		clock := mail.Clock{}
 		for i, a := range w.agents {
 			c := a.registration(tx.Replica())
@@ -236,15 +258,13 @@ func (s *seeder) register(w *world) error {
 			if err := tx.Create(c.Path(), data); err != nil {
 				return gitstore.CommitInfo{}, err
 			}
-			s.last = c.Header
-			s.by = append(s.by, a.name)
+			b.files, b.by, b.last = append(b.files, file{c.Path(), data}), append(b.by, a.name), c.Header
 		}
-		s.result.Records = len(w.agents)
-		return s.info(len(w.agents)), nil
+		return b.info(), nil
 	})
-	s.committed(v, err)
-	w.seq, w.clock = s.last.Seq, mail.NewClock(s.last.HLC)
-	return s.err
+	s.result.Records = len(w.agents)
+	w.seq, w.clock = b.last.Seq, mail.NewClock(b.last.HLC)
+	return s.committed(v, err)
 }
 
 // names returns the names of agents.
