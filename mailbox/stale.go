@@ -44,7 +44,7 @@ func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, 
 		d := st.Delivery(m.ID, l.Holder)
 		lastMail = later(lastMail, d.Read, d.Ack)
 	}
-	agent := later(lastMail, st.Active[l.Holder], l.Since).Time()
+	agent := lastTime(later(lastMail, st.Active[l.Holder], l.Since))
 	row.LastAgent, row.LastMail = TS(agent), ts(lastMail)
 
 	var reasons []string

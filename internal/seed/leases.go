@@ -67,7 +67,7 @@ func (w *world) carryOn(a *agent, dir string, leases []mail.Lease, ttl time.Dura
 		})
 	case k < 75:
 		w.later(time.Duration(w.r.Int64N(int64(ttl))), finish(a, mail.LeaseRelease, ""))
-	case k < 78:
+	case k < 80:
 		w.later(ttl*9/10, finish(pick(w.r, a.team), mail.LeaseForce, "no answer for an hour"))
 	default:
 		w.later(ttl, end)

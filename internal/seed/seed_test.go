@@ -111,7 +111,7 @@ func TestIsAMailbox(t *testing.T) {
 // have done.
 func TestKeepsTheRules(t *testing.T) {
 	ctx, env := context.Background(), testEnv(t)
-	dir, r := seeded(t, Options{Messages: 2000, Agents: 40, Live: 40, Environ: env})
+	dir, r := seeded(t, Options{Messages: 1600, Agents: 40, Live: 40, Environ: env})
 	repo, err := gitstore.Find(ctx, dir, env)
 	if err != nil {
 		t.Fatal(err)
@@ -175,8 +175,8 @@ func TestKeepsTheRules(t *testing.T) {
 			t.Errorf("message %s answers %q, which is not an earlier one of its thread", m.ID, m.ReplyTo)
 		}
 	}
-	if replies < 1000 || len(threads) != 500 {
-		t.Errorf("%d replies and %d threads, want more than 1000 and 500", replies, len(threads))
+	if replies < 600 || len(threads) != 400 {
+		t.Errorf("%d replies and %d threads, want more than 600 and 400", replies, len(threads))
 	}
 	for _, re := range receipts {
 		for _, id := range append(re.Read, re.Ack...) {
@@ -224,7 +224,7 @@ func TestRefusesAMailbox(t *testing.T) {
 
 func TestText(t *testing.T) {
 	w := newWorld(Options{Agents: 2, Seed: 42}, nil)
-	const n = 4000
+	const n = 1500
 	size, lines, cjk := 0, 0, 0
 	for range n {
 		b := w.t.body()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 )
 
 // meanBody is the mean length of a message's text in bytes.
@@ -56,51 +57,55 @@ var (
 	nouns  = strings.Fields(`Token Session User Config Index Cache Query Schema Lease Event Queue Worker Request Response Header Body Path Pattern Record State Buffer Range Cursor Batch Entry Node Tree Commit Ref Limit Timeout`)
 )
 
-// text makes the words of the mail: Zipf-distributed words, identifiers and
-// paths, and some lines in Chinese, Japanese and Korean.
+// vocabulary is what texts are made of. It is the same for every seed.
+type vocabulary struct{ words, idents, paths []string }
+
+var common = sync.OnceValue(func() vocabulary {
+	r := rand.New(rand.NewPCG(42, 0))
+	return vocabulary{
+		words: distinct(vocabularySize, func() string {
+			var b strings.Builder
+			for range 2 + r.IntN(3) {
+				b.WriteString(pick(r, syllables))
+			}
+			return b.String()
+		}, frequent),
+		idents: distinct(identifiers, func() string {
+			id := pick(r, verbs) + pick(r, nouns)
+			if r.IntN(2) == 0 {
+				id += pick(r, nouns)
+			}
+			switch r.IntN(4) {
+			case 0:
+				id = capital(id)
+			case 1:
+				id = pick(r, areas) + "." + capital(id)
+			}
+			return id
+		}, nil),
+		paths: distinct(paths, func() string {
+			p := pick(r, layers) + "/" + pick(r, areas)
+			if r.IntN(3) == 0 {
+				p += "/" + pick(r, areas)
+			}
+			return p + "/" + pick(r, files) + pick(r, exts)
+		}, nil),
+	}
+})
+
+// text writes mail: Zipf-distributed words, identifiers and paths, and some
+// lines in Chinese, Japanese and Korean.
 type text struct {
-	r      *rand.Rand
-	words  []string
-	idents []string
-	paths  []string
-	zipf   *rand.Zipf
-	zIdent *rand.Zipf
-	zPath  *rand.Zipf
+	vocabulary
+	r                    *rand.Rand
+	zWord, zIdent, zPath *rand.Zipf
 }
 
 func newText(r *rand.Rand) *text {
-	t := &text{r: r}
-	t.words = distinct(vocabularySize, func() string {
-		var b strings.Builder
-		for range 2 + r.IntN(3) {
-			b.WriteString(pick(r, syllables))
-		}
-		return b.String()
-	}, frequent)
-	t.idents = distinct(identifiers, func() string {
-		id := pick(r, verbs) + pick(r, nouns)
-		if r.IntN(2) == 0 {
-			id += pick(r, nouns)
-		}
-		switch r.IntN(4) {
-		case 0:
-			id = strings.ToUpper(id[:1]) + id[1:]
-		case 1:
-			id = pick(r, areas) + "." + strings.ToUpper(id[:1]) + id[1:]
-		}
-		return id
-	}, nil)
-	t.paths = distinct(paths, func() string {
-		p := pick(r, layers) + "/" + pick(r, areas)
-		if r.IntN(3) == 0 {
-			p += "/" + pick(r, areas)
-		}
-		return p + "/" + pick(r, files) + pick(r, exts)
-	}, nil)
-	t.zipf = rand.NewZipf(r, 1.07, 2.7, vocabularySize-1)
-	t.zIdent = rand.NewZipf(r, 1.1, 8, identifiers-1)
-	t.zPath = rand.NewZipf(r, 1.1, 8, paths-1)
-	return t
+	return &text{vocabulary: common(), r: r,
+		zWord:  rand.NewZipf(r, 1.07, 2.7, vocabularySize-1),
+		zIdent: rand.NewZipf(r, 1.1, 8, identifiers-1),
+		zPath:  rand.NewZipf(r, 1.1, 8, paths-1)}
 }
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
@@ -123,7 +128,7 @@ func distinct(n int, next func() string, first []string) []string {
 	return list
 }
 
-func (t *text) word() string  { return t.words[t.zipf.Uint64()] }
+func (t *text) word() string  { return t.words[t.zWord.Uint64()] }
 func (t *text) ident() string { return t.idents[t.zIdent.Uint64()] }
 func (t *text) path() string  { return t.paths[t.zPath.Uint64()] }
 
