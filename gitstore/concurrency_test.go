@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -105,4 +106,49 @@ func TestPlainGitBeside(t *testing.T) {
 	}
 	holds(t, env, dir, acked)
 	sound(t, env, dir)
+}
+
+// TestRefsAreNeverMissed packs a ref again and again while it moves: whoever
+// reads refs from the files must see it at every moment.
+func TestRefsAreNeverMissed(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	repo, err := Find(context.Background(), dir, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const replica = "0000000000"
+	one := git(t, env, dir, "rev-parse", "HEAD")
+	git(t, env, dir, "-c", "user.name=U", "-c", "user.email=u@x", "commit", "-q", "--allow-empty", "-m", "two")
+	two := git(t, env, dir, "rev-parse", "HEAD")
+	git(t, env, dir, "update-ref", logRef(replica), one)
+	stop := make(chan struct{})
+	var packer sync.WaitGroup
+	packer.Go(func() {
+		defer close(stop)
+		for i := range 60 {
+			git(t, env, dir, "update-ref", logRef(replica), []OID{two, one}[i%2])
+			git(t, env, dir, "pack-refs", "--all", "--prune")
+		}
+	})
+	looks, missed := 0, 0
+	for done := false; !done; looks++ {
+		select {
+		case <-stop:
+			done = true
+		default:
+		}
+		tips, err := repo.logTips()
+		if err != nil {
+			t.Error(err)
+		}
+		if oid := tips[replica]; oid != one && oid != two {
+			missed++
+		}
+	}
+	packer.Wait()
+	if missed > 0 {
+		t.Errorf("the ref was missed in %d of %d looks", missed, looks)
+	}
 }

@@ -28,9 +28,13 @@ type Options struct {
 	Now      func() time.Time // nil is time.Now
 	Rand     func([]byte)     // fills with random bytes; nil is crypto/rand
 	Report   func(string)     // receives one-line notes about something put right or passed over
-	LockWait time.Duration    // how long a write waits for its turn; 0 is ten seconds
+	LockWait time.Duration    // how long a write waits for its turn; 0 is ten seconds, in a hook two
 	InHook   bool             // git started this process as a hook of a commit, merge or push
 }
+
+// hookWait is how long a hook's record waits for its turn: the user waits for git
+// meanwhile, and the commit is made or refused without it.
+const hookWait = 2 * time.Second
 
 // Box is the mailbox of one repository.
 type Box struct {
@@ -67,6 +71,9 @@ func Open(ctx context.Context, opt Options) (*Box, error) {
 	find := gitstore.Find
 	if opt.InHook {
 		find = gitstore.FromHook
+	}
+	if opt.InHook && opt.LockWait == 0 {
+		opt.LockWait = hookWait
 	}
 	repo, err := find(ctx, opt.Dir, opt.Environ)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -468,5 +469,35 @@ func TestOtherWorktrees(t *testing.T) {
 	}
 	if ok, _ := w.does("GreenCastle", w.dir, "commit", "-a", "-m", "x"); ok {
 		t.Error("in the holder's own worktree it passes")
+	}
+}
+
+// TestHookWhileLocked: a writer that keeps the lock holds up no commit. Reading
+// needs no lock; what cannot be recorded is said.
+func TestHookWhileLocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).hooked()
+	blue := w.agent("BlueLake")
+	w.agent("GreenCastle")
+	w.hold(blue, "src/**")
+	release, locked := make(chan bool), make(chan bool)
+	go w.box.store.Update(w.ctx, func(*gitstore.Tx) (gitstore.CommitInfo, error) {
+		close(locked)
+		<-release
+		return gitstore.CommitInfo{}, nil
+	})
+	<-locked
+	defer close(release)
+	w.write("src/auth/token.go", "x\n")
+	began := time.Now()
+	if ok, all := w.does("GreenCastle", w.dir, "commit", "-a", "-m", "x"); ok || all[0].Code != mail.Conflict {
+		t.Errorf("%+v", all)
+	}
+	ok, all := w.does("GreenCastle", w.dir, "AGENTMAIL_BYPASS=why", "commit", "-a", "-m", "x")
+	if !ok || !strings.Contains(strings.Join(all[0].Notes, "\n"), "could not be recorded") || all[1].Code != mail.Unchecked {
+		t.Errorf("%v %+v", ok, all)
+	}
+	if took := time.Since(began); took > 4*hookWait {
+		t.Errorf("git was held up for %s", took)
 	}
 }

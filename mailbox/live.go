@@ -110,6 +110,10 @@ func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, e
 	ls := mail.Leases{}
 	var damaged error
 	err := b.walkStrict(ctx, sn, "leases/", recent("leases", b.now().Add(-mail.MaxTTL-24*time.Hour)), func(replica string, r mail.Record, err error) {
+		if u, newer := r.(*mail.Unknown); err == nil && newer {
+			// It may hold what this version cannot see.
+			err = mail.Errorf(mail.Format, "the reservation %q was written by a newer version", u.Path())
+		}
 		if err != nil {
 			damaged = err
 			return

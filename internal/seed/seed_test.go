@@ -69,7 +69,7 @@ func TestSameSeedSameCommits(t *testing.T) {
 func TestIsAMailbox(t *testing.T) {
 	ctx, env := context.Background(), testEnv(t)
 	now := time.Now()
-	dir, r := seeded(t, Options{Messages: 600, Agents: 30, Live: 25, End: now, Environ: env})
+	dir, r := seeded(t, Options{Messages: 300, Agents: 30, Live: 25, End: now, Environ: env})
 	box, err := mailbox.Open(ctx, mailbox.Options{Dir: dir, Environ: env, Now: func() time.Time { return now.Add(time.Minute) },
 		Report: func(s string) { t.Errorf("note: %s", s) }})
 	if err != nil {
