@@ -54,7 +54,7 @@ func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
 		return Agent{}, mail.Errorf(mail.Invalid, "nobody named to adopt").Hint("git agentmail agents")
 	}
 	var out Agent
-	_, err := b.store.Update(ctx, b.asTransaction(ctx, func(w *writer) (string, string, error) {
+	err := b.transact(ctx, func(w *writer) (string, string, error) {
 		d, err := w.directory()
 		if err != nil {
 			return "", "", err
@@ -97,9 +97,9 @@ func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
 			out.RequestedName = r.Name
 		}
 		return "agent: " + verb + " " + a.Name.Value + " (" + r.Program + ", " + r.Model + ")", a.Name.Value, nil
-	}))
+	})
 	if err != nil {
-		return Agent{}, asMail(err)
+		return Agent{}, err
 	}
 	if r.Here {
 		if err := b.setWorktreeAgent(&mail.Agent{ID: out.ID, Name: mail.Field{Value: out.Name}}); err != nil {

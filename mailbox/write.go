@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -42,16 +43,45 @@ func (b *Box) update(ctx context.Context, who Actor, fn func(w *writer, me *mail
 	if err := who.mayWrite(); err != nil {
 		return err
 	}
-	_, err := b.store.Update(ctx, b.asTransaction(ctx, func(w *writer) (string, string, error) {
+	return b.transact(ctx, func(w *writer) (string, string, error) {
 		me, err := w.actor(who)
 		if err != nil {
 			return "", "", err
 		}
 		subject, err := fn(w, me)
 		return subject, me.Name.Value, err
-	}))
+	})
+}
+
+// transact runs fn, which returns the commit's subject and author, in a
+// transaction that needs no actor.
+func (b *Box) transact(ctx context.Context, fn func(*writer) (subject, author string, err error)) error {
+	var fault any
+	_, err := b.store.Update(ctx, func(tx *gitstore.Tx) (info gitstore.CommitInfo, err error) {
+		// The store runs this in a goroutine of its own, for several callers at
+		// once. A panic is the caller's alone, who may be ready for it.
+		defer func() {
+			if fault = recover(); fault != nil {
+				err = errFault
+			}
+		}()
+		w, err := b.begin(ctx, tx)
+		if err != nil {
+			return info, err
+		}
+		subject, author, err := fn(w)
+		if err != nil {
+			return info, err
+		}
+		return w.info(subject, author), nil
+	})
+	if fault != nil {
+		panic(fault)
+	}
 	return asMail(err)
 }
+
+var errFault = errors.New("mailbox: a transaction panicked")
 
 func (b *Box) begin(ctx context.Context, tx *gitstore.Tx) (*writer, error) {
 	w := &writer{b: b, ctx: ctx, tx: tx, now: b.now()}
@@ -222,20 +252,4 @@ func plural(n int, what string) string {
 		return fmt.Sprintf("1 %s", what)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// asTransaction turns a function that needs no actor into the store's kind; it
-// returns the commit's subject and author.
-func (b *Box) asTransaction(ctx context.Context, fn func(*writer) (subject, author string, err error)) func(*gitstore.Tx) (gitstore.CommitInfo, error) {
-	return func(tx *gitstore.Tx) (gitstore.CommitInfo, error) {
-		w, err := b.begin(ctx, tx)
-		if err != nil {
-			return gitstore.CommitInfo{}, err
-		}
-		subject, author, err := fn(w)
-		if err != nil {
-			return gitstore.CommitInfo{}, err
-		}
-		return w.info(subject, author), nil
-	}
 }
