@@ -250,15 +250,24 @@ func (s *Store) mergePacks(ctx context.Context) error {
 	defer os.RemoveAll(tmp)
 	var names bytes.Buffer
 	for _, p := range packs[:n] {
-		names.WriteString(filepath.Base(p.base) + ".pack\n")
+		list, err := s.packed(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, oid := range list {
+			names.WriteString(oid + "\n")
+		}
 	}
+	// git is told the objects, not the packs: --stdin-packs walks every tree of the
+	// commits in them, which at 100,000 messages costs 200 ms for a few kilobytes.
+	// (What stands in two packs is written once.)
 	// With a directory of its own for new objects git leaves no temporary file
 	// among the user's when it is killed, and no `git gc --prune=now` takes it.
 	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
 		"GIT_OBJECT_DIRECTORY="+tmp, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
 	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
 		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
-		"pack-objects", "--quiet", "--stdin-packs", filepath.Join(tmp, "pack"))...)
+		"pack-objects", "--quiet", filepath.Join(tmp, "pack"))...)
 	if err != nil {
 		return errf(GitFailed, "merge packs: %w", err)
 	}

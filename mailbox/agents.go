@@ -132,7 +132,11 @@ func (b *Box) findToRegister(d *mail.Directory, own string, r RegisterRequest) (
 	if a := d.Local(name, own); a != nil && !a.IsPerson() {
 		return a, "", nil
 	}
-	if a := d.Lookup(name); a != nil {
+	switch a := d.Lookup(name); {
+	case a == nil:
+	case a.IsPerson(): // called by its id
+		return nil, "", nil
+	default:
 		return nil, "", mail.Errorf(mail.Exists, "another clone has registered an agent %q", d.Address(a.ID)).
 			Hint("git agentmail register --program NAME --model NAME  # a name of your own").
 			Hint("git agentmail register --adopt %s --program NAME --model NAME  # take it over", d.Address(a.ID))

@@ -125,6 +125,15 @@ func TestOutcomes(t *testing.T) {
 			os.RemoveAll(filepath.Join(w.dir, ".git/refs/agentmail"))
 			os.RemoveAll(filepath.Join(w.dir, ".git/logs/refs/agentmail"))
 		}, loud, result{true, unchecked}, "gone"},
+		{"nobody may read the store", func(w *world) { uncache(w); w.forbid(".git/agentmail") }, result{true, unchecked}, result{true, unchecked}, "AGENTMAIL_BYPASS"},
+		{"nobody may read the refs", func(w *world) { uncache(w); w.forbid(".git/refs/agentmail/log") }, result{true, unchecked}, result{true, unchecked}, "AGENTMAIL_BYPASS"},
+		{"nobody may read the objects", func(w *world) {
+			uncache(w)
+			pack(w, func(n string) error { return errors.Join(os.Chmod(n+".pack", 0), os.Chmod(n+".idx", 0)) })
+			if os.Geteuid() == 0 {
+				w.t.Skip("root may read anything")
+			}
+		}, result{true, unchecked}, result{true, unchecked}, "AGENTMAIL_BYPASS"},
 		{"who is acting cannot be found out", nil, loud, result{true, unchecked}, ""},
 		{"an unknown event", nil, loud, loud, ""},
 	} {
@@ -176,6 +185,19 @@ func TestOutcomes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forbid takes all rights to a file or directory away, until the test ends.
+func (w *world) forbid(path string) {
+	w.t.Helper()
+	if os.Geteuid() == 0 {
+		w.t.Skip("root may read anything")
+	}
+	name := filepath.Join(w.dir, filepath.FromSlash(path))
+	if err := os.Chmod(name, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { os.Chmod(name, 0o777) })
 }
 
 // newerLog stands for a log whose header says a format of tomorrow.

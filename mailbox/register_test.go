@@ -67,6 +67,16 @@ func TestRegisterRefuses(t *testing.T) {
 	if got, err := w.box.Agents(w.ctx); err != nil || len(got) != 0 {
 		t.Errorf("agents after nothing but refusals: %+v, %v", got, err)
 	}
+	// Nobody becomes the person, not even in the person's own clone.
+	w.agent("BlueLake")
+	w.send(w.person(), "BlueLake")
+	for _, name := range []string{mail.HumanOverseer, w.person().ID} {
+		_, err := w.box.Register(w.ctx, RegisterRequest{Name: name, Program: "p", Model: "m", Adopt: true})
+		wantCode(t, err, mail.Denied)
+		if a, err := w.box.Register(w.ctx, RegisterRequest{Name: name, Program: "p", Model: "m"}); err != nil || a.ID == w.person().ID || a.Name == mail.HumanOverseer {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
 }
 
 func TestRegisterTextOfAnySort(t *testing.T) {
@@ -215,6 +225,9 @@ func TestWhois(t *testing.T) {
 	}
 	if got, err := w.box.Whois(w.ctx, "BlueLake", 0); err != nil || got.RecentCommits == nil || len(got.RecentCommits) != 0 {
 		t.Errorf("without commits: %+v, %v", got, err)
+	}
+	if got, err := w.box.Whois(w.ctx, "Blue", 10); err != nil || len(got.RecentCommits) != 1 {
+		t.Errorf("whose name begins another's: %+v, %v", got.RecentCommits, err)
 	}
 	_, err = w.box.Whois(w.ctx, "BlueLaek", 10)
 	if e := wantCode(t, err, mail.NotFound); !strings.Contains(e.Message, "not found") || e.Details["suggestions"] == nil || e.Details["available_agents"] == nil {

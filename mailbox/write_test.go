@@ -2,6 +2,9 @@ package mailbox
 
 import (
 	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,3 +150,58 @@ func TestLockTaken(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// TestReadOnly: where the git directory cannot be written reading works, and a
+// write says in under a second what to do.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may write anything")
+	}
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	id := w.send(blue, "GreenCastle")
+	w.hold(blue, "src/**")
+	var dirs []string
+	err := filepath.WalkDir(filepath.Join(w.dir, ".git"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		os.Chmod(d, 0o555)
+		t.Cleanup(func() { os.Chmod(d, 0o777) })
+	}
+	box := w.open(w.dir)
+	began := time.Now()
+	for verb, err := range map[string]error{
+		"send":     second(box.Send(w.ctx, blue, Draft{To: []string{"GreenCastle"}, Subject: "x"})),
+		"reserve":  second(box.Reserve(w.ctx, green, ReserveRequest{Patterns: []string{"doc/**"}})),
+		"ack":      second(box.Ack(w.ctx, green, []string{id})),
+		"register": second(box.Register(w.ctx, RegisterRequest{Name: "RedFox", Program: "p", Model: "m"})),
+		"init":     second(box.Init(w.ctx, InitRequest{NoHooks: true})),
+	} {
+		e := mail.AsError(err)
+		if e.Code != mail.Denied || e.Type != "PERMISSION_ERROR" || len(e.Hints) == 0 {
+			t.Errorf("%s: %+v", verb, e)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("five refusals took %s", took)
+	}
+	if in, err := box.Inbox(w.ctx, green, InboxQuery{}); err != nil || len(in) != 1 {
+		t.Errorf("inbox: %+v, %v", in, err)
+	}
+	if _, err := box.CheckPaths(w.ctx, green, []string{"src/x"}); mail.CodeOf(err) != mail.Conflict {
+		t.Errorf("check: %v", err)
+	}
+	if v, err := box.Verify(w.ctx, nil); err != nil {
+		t.Errorf("verify: %+v, %v", v, err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
