@@ -301,9 +301,15 @@ func TestKinds(t *testing.T) {
 			s := open(t, env, k.write, Options{Report: func(msg string) { t.Errorf("reported: %s", msg) }})
 			want := map[string]string{}
 			for i := range n {
-				path := fmt.Sprintf("m/%d", i)
-				put(t, s, path, name)
-				want[path] = name
+				path, data := fmt.Sprintf("m/%d", i), name
+				if name == "small packs" { // more than fits into one of those
+					data = fmt.Sprintf("%x", sha256.Sum256([]byte(path)))
+					for len(data) < 300_000 {
+						data += fmt.Sprintf("%x", sha256.Sum256([]byte(data[len(data)-64:])))
+					}
+				}
+				put(t, s, path, data)
+				want[path] = data
 			}
 			if got := contents(t, env, k.read); !maps.Equal(got, want) {
 				t.Errorf("read %q, want %q", got, want)

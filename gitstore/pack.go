@@ -231,7 +231,7 @@ func globEscape(s string) string {
 
 // mergePacks rolls small packs into one when there are too many. Sizes grow
 // geometrically, so an object is copied a logarithmic number of times, not once
-// for every twenty commits. The caller holds the lock.
+// for every few commits. The caller holds the lock.
 func (s *Store) mergePacks(ctx context.Context) error {
 	packs, err := s.ourPacks(true)
 	if err != nil || len(packs) < MaxPacks {

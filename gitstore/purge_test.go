@@ -282,3 +282,54 @@ func TestPurgeBesideOthers(t *testing.T) {
 		t.Logf("round %d: %d acknowledged, %d there", round, acked.Load(), len(got))
 	}
 }
+
+// TestPurgeBetweenLookAndRestore purges when a reader has just seen that a ref
+// must be restored.
+func TestPurgeBetweenLookAndRestore(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	before := treeHash(t, dir)
+	s := open(t, env, dir, Options{})
+	fill(t, s, 0, 3)
+	git(t, env, dir, "update-ref", "-d", git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot))
+	sn, back, err := s.look(ctx)
+	if err != nil || len(back) != 1 {
+		t.Fatalf("look: %v, %v", back, err)
+	}
+	if err := open(t, env, dir, Options{}).Purge(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.acquire(ctx, restoreWait, false); err == nil {
+		l.release()
+		t.Error("a reader took a lock where there is no mailbox")
+	}
+	sameTree(t, "after the reader came", before, treeHash(t, dir))
+	l, err := s.acquire(ctx, time.Second, true) // as if somebody had written since
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.restore(ctx, sn, back); err != nil {
+		t.Error(err)
+	}
+	l.release()
+	if out := git(t, env, dir, "for-each-ref", refRoot); out != "" {
+		t.Errorf("brought back: %s", out)
+	}
+}
+
+// TestPurgeForgetsFirst looks at the moment when the refs go: nothing may be
+// there any more from which a reader would restore them.
+func TestPurgeForgetsFirst(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	fill(t, open(t, env, dir, Options{}), 0, 2)
+	log := shim(t, env, `*" update-ref "*"--stdin"*) ls `+filepath.Join(dir, ".git", "agentmail")+` >>LOG;;`)
+	if err := open(t, env, dir, Options{}).Purge(context.Background(), false); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(log); err != nil || strings.Contains(string(data), "json") || !strings.Contains(string(data), "lock") {
+		t.Errorf("when the refs went there was %q, %v", data, err)
+	}
+}

@@ -242,6 +242,9 @@ func (s *Store) forgetCopied(ctx context.Context, needed map[OID]bool, ours []pa
 		if slices.ContainsFunc(ours, func(p packFile) bool { return p.base == base }) {
 			continue
 		}
+		if _, err := os.Stat(base + ".pack"); err != nil {
+			continue // an index that has lost its pack
+		}
 		list, err := s.packed(ctx, packFile{base: base})
 		if err != nil {
 			return err

@@ -235,24 +235,19 @@ func TestReflog(t *testing.T) {
 	}
 }
 
-// TestGarbageCollectionInBetween prunes everything unreachable at the worst
-// moment, when the objects are written and the ref has not moved (T14).
-func TestGarbageCollectionInBetween(t *testing.T) {
+// shim puts a program before git on PATH, also in env, that does what a branch
+// of a case statement on " arguments " says and then runs git. In it GIT is git
+// itself and LOG a file, whose name is returned.
+func shim(t *testing.T, env []string, branch string) (log string) {
+	t.Helper()
 	real, err := exec.LookPath("git")
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := testEnv(t)
-	dir := newRepo(t, env)
-	fill(t, open(t, env, dir, Options{}), 0, 1)
 	bin := t.TempDir()
-	writeFile(t, filepath.Join(bin, "git"), `#!/bin/sh
-case " $* " in
-*" update-ref "*)
-	`+real+` reflog expire --expire=now --all && `+real+` gc -q --prune=now && echo pruned >>`+bin+`/log || exit 1;;
-esac
-exec `+real+` "$@"
-`)
+	log = filepath.Join(bin, "log")
+	branch = strings.NewReplacer("GIT ", real+" ", "LOG", log).Replace(branch)
+	writeFile(t, filepath.Join(bin, "git"), "#!/bin/sh\ncase \" $* \" in\n"+branch+"\nesac\nexec "+real+" \"$@\"\n")
 	os.Chmod(filepath.Join(bin, "git"), 0o755)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	for i := range env {
@@ -260,8 +255,18 @@ exec `+real+` "$@"
 			env[i] = "PATH=" + os.Getenv("PATH")
 		}
 	}
+	return log
+}
+
+// TestGarbageCollectionInBetween prunes everything unreachable at the worst
+// moment, when the objects are written and the ref has not moved (T14).
+func TestGarbageCollectionInBetween(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	fill(t, open(t, env, dir, Options{}), 0, 1)
+	log := shim(t, env, `*" update-ref "*) GIT reflog expire --expire=now --all && GIT gc -q --prune=now && echo pruned >>LOG || exit 1;;`)
 	want := fill(t, open(t, env, dir, Options{}), 1, 3)
-	if data, _ := os.ReadFile(filepath.Join(bin, "log")); strings.Count(string(data), "pruned") != 3 {
+	if data, _ := os.ReadFile(log); strings.Count(string(data), "pruned") != 3 {
 		t.Fatalf("pruned: %q", data)
 	}
 	if got := contents(t, env, dir); !maps.Equal(got, want) {
@@ -380,4 +385,48 @@ func TestSharedClone(t *testing.T) {
 	}
 	sound(t, env, clone)
 	sound(t, env, dir)
+}
+
+// TestMergeIsKilled kills the git that merges packs when it begins to write.
+// Nothing stays behind among the user's objects, and no write fails for it.
+func TestMergeIsKilled(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	log := shim(t, env, `*" pack-objects "*) echo killed >>LOG; ulimit -f 0;;`)
+	reports := 0
+	s := open(t, env, dir, Options{Report: func(string) { reports++ }})
+	want := fill(t, s, 0, MaxPacks+3)
+	if data, _ := os.ReadFile(log); len(data) == 0 || reports == 0 {
+		t.Errorf("no merge was killed: %q, %d reports", data, reports)
+	}
+	if got := contents(t, env, dir); !maps.Equal(got, want) {
+		t.Errorf("read %d files, want %d", len(got), len(want))
+	}
+	sound(t, env, dir)
+	noStrays(t, dir)
+}
+
+// TestIdentityWithoutLog removes every trace of a log of one commit but its pack.
+// Nothing tells it from a first write that failed; what is written then must not
+// be taken for the same log, whose numbers would begin anew.
+func TestIdentityWithoutLog(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	put(t, open(t, env, dir, Options{}), "old", "1")
+	ref := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
+	tip := git(t, env, dir, "rev-parse", ref)
+	for _, name := range []string{"agentmail/tips.json", ref, "logs/" + ref} {
+		if err := os.Remove(filepath.Join(dir, ".git", filepath.FromSlash(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, open(t, env, dir, Options{}), "new", "2")
+	if now := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot); now == ref {
+		t.Errorf("a second history was begun on %s", ref)
+	}
+	git(t, env, dir, "update-ref", ref, tip) // it is found again
+	if got := contents(t, env, dir); got["old"] != "1" || got["new"] != "2" {
+		t.Errorf("read %q", got)
+	}
 }
