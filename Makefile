@@ -43,7 +43,7 @@ race:
 FUZZTIME ?= 10s
 fuzz:
 	$(GO) test ./mail -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
-	$(GO) test ./mail -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./mail -run '^$$' -fuzz '^FuzzFold$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
