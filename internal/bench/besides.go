@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -42,8 +43,13 @@ func (b *bench) neighbours() (neighbour, error) {
 			return n, err
 		}
 	}
-	if err := b.gits(".", "clone -q "+up+" "+n.with, "clone -q "+up+" "+n.without); err != nil {
+	if err := b.gits(up, "gc -q", "clone -q . "+n.with, "clone -q . "+n.without); err != nil {
 		return n, err
+	}
+	for _, dir := range []string{n.with, n.without} {
+		if err := b.settle(dir); err != nil {
+			return n, err
+		}
 	}
 	if err := b.chain(n.with, pick(b, 10_000, 2_000)); err != nil {
 		return n, err
@@ -115,12 +121,33 @@ func (b *bench) chain(dir string, n int) error {
 		return err
 	}
 	defer box.Close()
-	for range 10 { // with these there are as many packs as on average
+	// As many packs as there are on average between two merges.
+	for range 100 {
+		keeps, err := filepath.Glob(filepath.Join(dir, ".git", "objects", "pack", "*.keep"))
+		if err != nil || len(keeps) == gitstore.MaxPacks*2/3 {
+			return err
+		}
 		if err := send(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return fmt.Errorf("no number of sends leaves %d packs", gitstore.MaxPacks*2/3)
+}
+
+// settle makes the files of a fresh clone look older than its index. git reads
+// again, each time, the files that are as new as the index.
+func (b *bench) settle(dir string) error {
+	out, err := b.git(dir, "ls-files")
+	if err != nil {
+		return err
+	}
+	old := time.Now().Add(-time.Hour)
+	for path := range strings.FieldsSeq(out) {
+		if err := os.Chtimes(filepath.Join(dir, path), old, old); err != nil {
+			return err
+		}
+	}
+	return b.gits(dir, "update-index -q --refresh")
 }
 
 // users compares a git command of the user's in the two clones.
