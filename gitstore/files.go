@@ -70,7 +70,7 @@ func (p perms) apply(name string, mode os.FileMode) error {
 // write replaces the file name in one step: whoever reads it sees the old bytes
 // or the new. With sync the new bytes also survive a power cut. The new file is
 // made in tmp: what a killed process leaves there, the next writer removes.
-func (p perms) write(tmp, name string, data []byte, sync bool) error {
+func (p perms) write(tmp, name string, data []byte, sync bool) (err error) {
 	for _, dir := range []string{tmp, filepath.Dir(name)} {
 		if err := p.mkdir(dir); err != nil {
 			return err
@@ -80,7 +80,11 @@ func (p perms) write(tmp, name string, data []byte, sync bool) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
 	_, err = f.Write(data)
 	if err == nil && sync {
 		err = f.Sync()

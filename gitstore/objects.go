@@ -3,8 +3,8 @@ package gitstore
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"sort"
@@ -62,6 +62,13 @@ func (o *objects) start() error {
 	return nil
 }
 
+// prepare starts the child before it is needed.
+func (o *objects) prepare() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.start() // should it fail, whoever needs it will be told
+}
+
 // close ends the child. The next read starts another.
 func (o *objects) close() {
 	o.mu.Lock()
@@ -107,6 +114,10 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 	return nil
 }
 
+// fitPipe is how many requests fit into a pipe of any system, so that writing
+// them cannot wait for git, which may wait for us to read.
+const fitPipe = 4096 / len("contents 0123456789012345678901234567890123456789\n")
+
 // some is one attempt of each: it reads with one child, and returns how many
 // objects fn was called with.
 func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error) {
@@ -115,7 +126,7 @@ func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error)
 	}
 	sent := make(chan error, 1)
 	in := o.in
-	go func() {
+	send := func() {
 		for _, oid := range oids {
 			in.WriteString("contents ")
 			in.WriteString(oid)
@@ -123,7 +134,12 @@ func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error)
 		}
 		in.WriteString("flush\n")
 		sent <- in.Flush()
-	}()
+	}
+	if len(oids) <= fitPipe {
+		send()
+	} else {
+		go send()
+	}
 	n, err := o.receive(oids, fn)
 	if err != nil {
 		// The stream is out of step: end the child, which also frees the writer.
@@ -224,7 +240,7 @@ func parseTree(oid OID, data []byte) ([]treeEntry, error) {
 		mode := string(data[:sp])
 		list = append(list, treeEntry{
 			name: string(data[sp+1 : nul]),
-			oid:  fmt.Sprintf("%x", data[nul+1:nul+21]),
+			oid:  hex.EncodeToString(data[nul+1 : nul+21]),
 			dir:  mode == modeTree,
 			mode: mode,
 		})
@@ -249,10 +265,8 @@ func encodeTree(list []treeEntry) []byte {
 		b.WriteByte(' ')
 		b.WriteString(e.name)
 		b.WriteByte(0)
-		for i := 0; i < len(e.oid); i += 2 {
-			v, _ := strconv.ParseUint(e.oid[i:i+2], 16, 8)
-			b.WriteByte(byte(v))
-		}
+		oid, _ := hex.DecodeString(e.oid) // it was made by EncodeToString
+		b.Write(oid)
 	}
 	return b.Bytes()
 }

@@ -3,9 +3,14 @@ package gitstore
 import (
 	"bytes"
 	"cmp"
+	"compress/zlib"
 	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,8 +19,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // keepNote is what the .keep file of each pack of ours begins with. git leaves
@@ -23,98 +26,107 @@ import (
 // ref's move does no harm.
 const keepNote = "git-agentmail"
 
-// newObjects collects what one commit adds, to be written as one pack. It
-// satisfies as much of storer.EncodedObjectStorer as the pack encoder asks for.
+// newObjects collects what one commit adds, to be written as one pack.
 type newObjects struct {
-	storer.EncodedObjectStorer
-	byID  map[plumbing.Hash]plumbing.EncodedObject
-	order []plumbing.Hash
+	list  []newObject
+	known map[plumbing.Hash]bool
 }
 
-func (n *newObjects) add(t plumbing.ObjectType, data []byte) OID {
-	ob := &plumbing.MemoryObject{}
-	ob.SetType(t)
-	ob.Write(data)
-	h := ob.Hash()
-	if _, dup := n.byID[h]; !dup {
-		if n.byID == nil {
-			n.byID = map[plumbing.Hash]plumbing.EncodedObject{}
+type newObject struct {
+	hash plumbing.Hash
+	kind plumbing.ObjectType
+	data []byte
+}
+
+func (n *newObjects) add(kind plumbing.ObjectType, data []byte) OID {
+	h := plumbing.ComputeHash(kind, data)
+	if !n.known[h] {
+		if n.known == nil {
+			n.known = map[plumbing.Hash]bool{}
 		}
-		n.byID[h] = ob
-		n.order = append(n.order, h)
+		n.known[h] = true
+		n.list = append(n.list, newObject{h, kind, data})
 	}
 	return h.String()
 }
 
-// EncodedObject implements the one method that the encoder calls.
-func (n *newObjects) EncodedObject(_ plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
-	if ob, ok := n.byID[h]; ok {
-		return ob, nil
+// encode returns the objects as a pack, see gitformat-pack(5), with its index and
+// its checksum. Both are made in one pass: go-git's encoder does not say where an
+// object went, so that for its index the pack would have to be unpacked again,
+// which took as long as all the rest of it.
+func (n *newObjects) encode() (pack, idx []byte, sum string, err error) {
+	var b bytes.Buffer
+	binary.Write(&b, binary.BigEndian, [3]uint32{0x5041434b, 2, uint32(len(n.list))}) // PACK
+	index := &idxfile.Writer{}
+	index.OnHeader(uint32(len(n.list)))
+	z, err := zlib.NewWriterLevel(&b, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
+	if err != nil {
+		return nil, nil, "", err
 	}
-	return nil, plumbing.ErrObjectNotFound
+	for _, ob := range n.list {
+		at := b.Len()
+		size := len(ob.data)
+		c := byte(ob.kind)<<4 | byte(size&15)
+		for size >>= 4; size > 0; size >>= 7 {
+			b.WriteByte(c | 0x80)
+			c = byte(size & 0x7f)
+		}
+		b.WriteByte(c)
+		z.Reset(&b)
+		z.Write(ob.data)
+		if err := z.Close(); err != nil {
+			return nil, nil, "", err
+		}
+		index.Add(ob.hash, uint64(at), crc32.ChecksumIEEE(b.Bytes()[at:]))
+	}
+	hash := sha1.Sum(b.Bytes())
+	b.Write(hash[:])
+	index.OnFooter(plumbing.Hash(hash))
+	mi, err := index.Index()
+	if err != nil {
+		return nil, nil, "", err
+	}
+	var ib bytes.Buffer
+	_, err = idxfile.NewEncoder(&ib).Encode(mi)
+	return b.Bytes(), ib.Bytes(), hex.EncodeToString(hash[:]), err
 }
 
 // writePack puts the objects into the user's object database as one kept pack,
 // durably. They are not reachable before the ref moves.
 func (s *Store) writePack(n *newObjects) error {
-	var pack bytes.Buffer
-	sum, err := packfile.NewEncoder(&pack, n, false).Encode(n.order, 0)
+	pack, idx, sum, err := n.encode()
 	if err != nil {
 		return errf(GitFailed, "encode a pack: %w", err)
 	}
-	index := &idxfile.Writer{}
-	parser, err := packfile.NewParser(packfile.NewScanner(bytes.NewReader(pack.Bytes())), index)
-	if err == nil {
-		_, err = parser.Parse()
-	}
-	if err != nil {
-		return errf(GitFailed, "index a pack: %w", err)
-	}
-	mi, err := index.Index()
-	if err != nil {
-		return errf(GitFailed, "index a pack: %w", err)
-	}
-	var idx bytes.Buffer
-	if _, err := idxfile.NewEncoder(&idx).Encode(mi); err != nil {
-		return errf(GitFailed, "index a pack: %w", err)
-	}
-
-	tmp, err := s.tempDir()
-	if err != nil {
+	if err := s.clearTemp(); err != nil {
 		return s.repo.writeError("write a pack", err)
 	}
-	defer os.RemoveAll(tmp)
-	base := filepath.Join(tmp, "pack-"+sum.String())
-	for _, f := range []struct {
-		name string
-		data []byte
-		sync bool
-	}{
-		{base + ".keep", []byte(keepNote + "\n"), false}, // its loss after a power cut costs nothing but a repack
-		{base + ".pack", pack.Bytes(), true},
-		{base + ".idx", idx.Bytes(), true},
-	} {
-		if err := s.writeObjectFile(f.name, f.data, f.sync); err != nil {
-			return s.repo.writeError("write a pack", err)
-		}
+	base := s.repo.dir("tmp", "pack-"+sum)
+	synced := make(chan error, 1)
+	go func() { synced <- s.writeObjectFile(base+".pack", pack, true) }() // the disk takes both at once
+	err = cmp.Or(
+		s.writeObjectFile(base+".keep", []byte(keepNote+"\n"), false), // its loss after a power cut costs nothing but a repack
+		s.writeObjectFile(base+".idx", idx, true),
+		<-synced)
+	if err != nil {
+		s.clearTemp()
+		return s.repo.writeError("write a pack", err)
 	}
 	return s.install(base)
 }
 
-// tempDir makes a directory for packs under way; writers that were killed leave
-// theirs behind, and the next one, which holds the lock, clears them away.
-func (s *Store) tempDir() (string, error) {
+// clearTemp makes the directory for packs under way, and clears away what writers
+// left in it that were killed. The caller holds the lock.
+func (s *Store) clearTemp() error {
 	dir := s.repo.dir("tmp")
-	p := s.perms()
-	if err := p.mkdir(dir); err != nil {
-		return "", err
+	if err := s.perms().mkdir(dir); err != nil {
+		return err
 	}
-	if old, err := os.ReadDir(dir); err == nil {
-		for _, e := range old {
-			os.RemoveAll(filepath.Join(dir, e.Name()))
-		}
+	old, err := os.ReadDir(dir)
+	for _, e := range old {
+		os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
-	return os.MkdirTemp(dir, "pack-")
+	return err
 }
 
 func (s *Store) writeObjectFile(name string, data []byte, sync bool) error {
@@ -186,9 +198,14 @@ func (s *Store) ourPacks(clean bool) ([]packFile, error) {
 	return packs, nil
 }
 
+// keeps returns the notes that keep packs, ours and others'.
+func (s *Store) keeps() ([]string, error) {
+	return filepath.Glob(filepath.Join(globEscape(s.repo.Objects), "pack", "pack-*.keep"))
+}
+
 // noted returns the packs, whole or not, that have a note of ours.
 func (s *Store) noted() ([]string, error) {
-	keeps, err := filepath.Glob(filepath.Join(globEscape(s.repo.Objects), "pack", "pack-*.keep"))
+	keeps, err := s.keeps()
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +250,10 @@ func globEscape(s string) string {
 // geometrically, so an object is copied a logarithmic number of times, not once
 // for every few commits. The caller holds the lock.
 func (s *Store) mergePacks(ctx context.Context) error {
+	// Anybody's kept packs, so that most commits need not look into the notes.
+	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks {
+		return err
+	}
 	packs, err := s.ourPacks(true)
 	if err != nil || len(packs) < MaxPacks {
 		return err
@@ -244,14 +265,18 @@ func (s *Store) mergePacks(ctx context.Context) error {
 		sum += packs[n].size
 		n++
 	}
-	tmp, err := s.tempDir()
+	err = s.clearTemp()
+	var tmp string
+	if err == nil {
+		tmp, err = os.MkdirTemp(s.repo.dir("tmp"), "merge-")
+	}
 	if err != nil {
 		return s.repo.writeError("merge packs", err)
 	}
 	defer os.RemoveAll(tmp)
 	var names bytes.Buffer
 	for _, p := range packs[:n] {
-		list, err := s.packed(ctx, p)
+		list, err := s.packed(p)
 		if err != nil {
 			return err
 		}

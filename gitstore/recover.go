@@ -1,10 +1,16 @@
 package gitstore
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 )
 
 // findLost looks in our packs for the newest commit of a replica's log. It is
@@ -21,7 +27,7 @@ func (s *Store) findLost(ctx context.Context, replica string) (*tip, error) {
 	}
 	var ids bytes.Buffer
 	for _, p := range packs {
-		list, err := s.packed(ctx, p)
+		list, err := s.packed(p)
 		if err != nil {
 			return nil, err
 		}
@@ -76,21 +82,40 @@ func (s *Store) findLost(ctx context.Context, replica string) (*tip, error) {
 	return best, nil
 }
 
-// packed returns the names of the objects in a pack.
-func (s *Store) packed(ctx context.Context, p packFile) ([]OID, error) {
-	idx, err := os.ReadFile(p.base + ".idx")
+// sized lets go-git compare the size of an index with what it says is in it
+// before any memory is taken for that.
+type sized struct {
+	io.Reader
+	file *os.File
+}
+
+func (s sized) Stat() (fs.FileInfo, error) { return s.file.Stat() }
+
+// packed returns the names of the objects in a pack of ours.
+func (s *Store) packed(p packFile) ([]OID, error) {
+	f, err := os.Open(p.base + ".idx")
 	if err != nil {
 		return nil, s.repo.writeError("read a pack's index", err)
 	}
-	out, err := s.repo.own(ctx, idx, "show-index")
+	defer f.Close()
+	index := idxfile.NewMemoryIndex()
+	if err := idxfile.NewDecoder(sized{bufio.NewReader(f), f}).Decode(index); err != nil {
+		return nil, errf(Damaged, "the index of the pack %q is broken: %w", p.base, err)
+	}
+	entries, err := index.Entries()
 	if err != nil {
-		return nil, gitFailure("read a pack's index", err)
+		return nil, errf(Damaged, "the index of the pack %q is broken: %w", p.base, err)
 	}
+	defer entries.Close()
 	var oids []OID
-	for line := range strings.SplitSeq(string(out), "\n") {
-		if f := strings.Fields(line); len(f) >= 2 {
-			oids = append(oids, f[1])
+	for {
+		e, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return oids, nil
 		}
+		if err != nil {
+			return nil, errf(Damaged, "the index of the pack %q is broken: %w", p.base, err)
+		}
+		oids = append(oids, e.Hash.String())
 	}
-	return oids, nil
 }

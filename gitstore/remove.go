@@ -177,7 +177,7 @@ func (s *Store) removePacks(ctx context.Context) error {
 	}
 	contents := make([][]OID, len(packs))
 	for i, p := range packs {
-		if contents[i], err = s.packed(ctx, p); err != nil {
+		if contents[i], err = s.packed(p); err != nil {
 			return err
 		}
 	}
@@ -245,13 +245,17 @@ func (s *Store) forgetCopied(ctx context.Context, needed map[OID]bool, ours []pa
 		if _, err := os.Stat(base + ".pack"); err != nil {
 			continue // an index that has lost its pack
 		}
-		list, err := s.packed(ctx, packFile{base: base})
+		data, err := os.ReadFile(idx)
 		if err != nil {
-			return err
+			return s.repo.writeError("read a pack's index", err)
 		}
-		for _, oid := range list {
-			if shared[oid] {
-				delete(needed, oid)
+		list, err := s.repo.own(ctx, data, "show-index") // it knows the indexes of every git there was
+		if err != nil {
+			return gitFailure("read a pack's index", err)
+		}
+		for line := range strings.SplitSeq(string(list), "\n") {
+			if f := strings.Fields(line); len(f) >= 2 && shared[f[1]] {
+				delete(needed, f[1])
 			}
 		}
 	}

@@ -215,6 +215,9 @@ func wrapLog(replica string, err error) error {
 // restore moves refs back to what sn says was last accepted. The caller holds
 // the lock. The error is about this clone's own log.
 func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) error {
+	if len(back) == 0 {
+		return nil
+	}
 	// An uninstall, which removes our identity before the refs, may have come
 	// between. What it removed stays removed.
 	if own, err := s.repo.replica(); err != nil || own != sn.own {

@@ -138,17 +138,21 @@ func checkOrder(t *testing.T, calls []sysCall, dir string, first bool) {
 	const rename = "rename renameat renameat2"
 	pack := "<" + filepath.Join(gitDir, "objects", "pack") + ">"
 	logs := filepath.Join(gitDir, filepath.FromSlash(logPrefix))
-	steps := []struct {
+	type step struct {
 		what string
 		call sysCall
-	}{
-		{"the pack is synced", find("fsync", ".pack>")},
+	}
+	// The pack goes to the disk beside its index, but before any name is given.
+	if a, b := (step{"the pack is synced", find("fsync", ".pack>")}), (step{"the note is renamed", find(rename, ".keep")}); a.call.to >= b.call.from {
+		t.Errorf("%s (line %d) only after %s (line %d)", a.what, a.call.to, b.what, b.call.from)
+	}
+	steps := []step{
 		{"the index is synced", find("fsync", ".idx>")},
 		{"the note is renamed", find(rename, ".keep")},
 		{"the pack is renamed", find(rename, ".pack")},
 		{"the index is renamed", find(rename, ".idx")},
 		{"the directory of packs is synced", find("fsync", pack)},
-		{"git update-ref is started", find("execve", `"update-ref"`)},
+		{"git update-ref gets its orders", find("write", `"start\nupdate refs/`)},
 		{"the ref's lock is synced", find("fsync", logs, ".lock>")},
 		{"the ref's lock is renamed", find(rename, logPrefix, ".lock")},
 		{"the ref's directory is synced", find("fsync", "<"+logs+">")},

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -35,6 +33,7 @@ type CommitInfo struct {
 type Tx struct {
 	base    *Snapshot
 	replica string
+	root    OID // of the log so far, "" before its first commit
 	created []File
 	paths   map[string]bool // of created; false for the directories they are in
 	trailer map[string]string
@@ -201,6 +200,10 @@ func (s *Store) begin() (*lock, error) {
 			return nil, err
 		}
 	}
+	// git starts while we wait for our turn, not while others wait for us.
+	var starting sync.WaitGroup
+	starting.Go(s.objects.prepare)
+	defer starting.Wait()
 	s.mu.Lock()
 	wait := time.Until(s.queue[0].until)
 	s.mu.Unlock()
@@ -251,7 +254,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 	}
 	if t := sn.logs[sn.own]; t != nil {
 		var err error
-		if tx.trailer, err = s.lastTrailers(t.OID); err != nil {
+		if tx.root, tx.trailer, err = s.newest(t.OID); err != nil {
 			return err
 		}
 	}
@@ -308,23 +311,25 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 	return nil
 }
 
-// lastTrailers returns the trailers of the newest commit that numbers its
-// events: somebody may have put one without them on the log by hand.
-func (s *Store) lastTrailers(oid OID) (map[string]string, error) {
+// newest returns the tree of the commit at the end of a log, and the trailers of
+// the newest one that numbers its events: somebody may have put one without them
+// on the log by hand.
+func (s *Store) newest(oid OID) (tree OID, trailers map[string]string, err error) {
 	for {
 		data, err := s.objects.one(oid, "commit")
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		c := parseCommit(data)
+		tree = orElse(tree, c.tree)
 		t := c.trailers()
 		for key := range t {
 			if numbered(key) {
-				return t, nil
+				return tree, t, nil
 			}
 		}
 		if len(c.parents) == 0 {
-			return t, nil
+			return tree, t, nil
 		}
 		oid = c.parents[0]
 	}
@@ -336,21 +341,15 @@ func (sn *Snapshot) Trailer(replica, key string) (string, error) {
 	if t == nil {
 		return "", nil
 	}
-	m, err := sn.store.lastTrailers(t.OID)
+	_, m, err := sn.store.newest(t.OID)
 	return m[key], err
 }
 
 // write puts the new files into the object database and moves the ref.
 func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, error) {
 	old := zeroOID
-	var root OID
 	if t := tx.base.logs[tx.replica]; t != nil {
 		old = t.OID
-		data, err := s.objects.one(old, "commit")
-		if err != nil {
-			return nil, err
-		}
-		root = parseCommit(data).tree
 	}
 	n := &newObjects{}
 	files := make(map[string]OID, len(tx.created)+1)
@@ -358,7 +357,7 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 		files[f.Path] = n.add(plumbing.BlobObject, f.Data)
 	}
 	header := Header{Format: FormatVersion, Replica: tx.replica, Created: s.opt.Now().UTC().Format("2006-01-02T15:04:05Z"), Ephemeral: s.opt.Ephemeral}
-	if root == "" {
+	if tx.root == "" {
 		data, err := json.Marshal(header)
 		if err != nil {
 			return nil, err
@@ -367,15 +366,20 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	} else {
 		header = tx.base.logs[tx.replica].Header
 	}
-	top, tree, err := s.addToTree(n, root, "", files)
+	top, tree, err := s.addToTree(n, tx.root, "", files)
 	if err != nil {
 		return nil, err
 	}
 	oid := n.add(plumbing.CommitObject, s.encodeCommit(ctx, tree, old, infos))
-	if err := s.writePack(n); err != nil {
+	started := make(chan *move, 1)
+	go func() { started <- s.startMove(ctx, tx.replica, oid, old, subject(infos)) }()
+	err = s.writePack(n)
+	move := <-started
+	if err != nil {
+		move.cancel()
 		return nil, err
 	}
-	if err := s.moveRef(ctx, tx.replica, oid, old, subject(infos), s.opt.LockWait); err != nil {
+	if err := move.finish(s.opt.LockWait); err != nil {
 		return nil, err
 	}
 	t := &tip{OID: oid, Tree: make(map[string]OID, len(top)), Header: header}
@@ -524,125 +528,4 @@ func oneLine(s string, n int) string {
 		s = strings.TrimSpace(string(r[:n-3])) + "..."
 	}
 	return orElse(s, "-")
-}
-
-// moveRef moves a log's ref from old to oid (zeroOID: create it) and makes the
-// move durable. It waits up to wait for git's own lock on the ref, and returns
-// errLost when the ref is not at old. git's exit text is never parsed; what
-// happened is read from the ref.
-func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why string, wait time.Duration) error {
-	ref := logRef(replica)
-	file := filepath.Join(s.repo.CommonDir, filepath.FromSlash(ref))
-	// Directories that git is about to make need their names synced as well.
-	sync := []string{filepath.Dir(file)}
-	for dir := filepath.Dir(file); len(dir) > len(s.repo.CommonDir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); err == nil {
-			break
-		}
-		sync = append(sync, filepath.Dir(dir))
-	}
-	deadline := time.Now().Add(wait)
-	for {
-		err := s.updateRef(ctx, ref, oid, old, why)
-		if err == nil {
-			break
-		}
-		tips, rerr := s.repo.logTips()
-		if rerr != nil {
-			return rerr
-		}
-		now := orElse(tips[replica], zeroOID)
-		if now == oid {
-			break // moved, although git said otherwise
-		}
-		if now != old {
-			return errLost
-		}
-		cleared, path, age := s.clearRefLock(ref)
-		if cleared {
-			continue
-		}
-		if path == "" {
-			return s.refError(ref, err)
-		}
-		if time.Now().After(deadline) {
-			return errf(Locked, "git's lock file %q (%s old) is in the way; gave up after %s, nothing was written",
-				path, age.Round(time.Second), wait).hint("ls -l %s", path)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	for _, dir := range sync {
-		if err := syncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return s.repo.writeError("make the write durable", err)
-		}
-	}
-	return nil
-}
-
-// updateRef runs git's own ref update, the one writer that holds its lock
-// protocol (see doc/ARCHITECTURE.md, "Why refs move through git").
-func (s *Store) updateRef(ctx context.Context, ref string, oid, old OID, why string) error {
-	mark := s.moving(ref, oid)
-	name, email := s.ident(ctx)
-	cmd := exec.Command("git", append(ownConfig[:len(ownConfig):len(ownConfig)],
-		"-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync",
-		"update-ref", "--create-reflog", "-m", why, ref, oid, old)...)
-	cmd.Dir = s.repo.CommonDir
-	cmd.Env = append(s.repo.env[:len(s.repo.env):len(s.repo.env)], "GIT_COMMITTER_NAME="+name, "GIT_COMMITTER_EMAIL="+email)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	if mark != nil {
-		cmd.ExtraFiles = []*os.File{mark}
-		defer mark.Close()
-	}
-	err := cmd.Run()
-	if mark != nil && (cmd.ProcessState == nil || cmd.ProcessState.Exited()) {
-		mark.Truncate(0) // nothing is under way any more, and git was not killed
-	}
-	var ee *exec.ExitError
-	if errors.As(err, &ee) {
-		return &gitError{"update-ref", ee.ExitCode(), stderr.String()}
-	}
-	if err != nil {
-		return errf(GitFailed, "start git update-ref: %w", err)
-	}
-	return nil
-}
-
-// refError finds out why git could not move ref, by trying to write where git
-// writes: the loose ref and its log.
-func (s *Store) refError(ref string, err error) error {
-	perr := probe(filepath.Dir(s.refLock(ref)))
-	if perr == nil {
-		log := filepath.Join(s.repo.CommonDir, "logs", filepath.FromSlash(ref))
-		f, oerr := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
-		switch {
-		case oerr == nil:
-			f.Close()
-		case errors.Is(oerr, os.ErrNotExist):
-			perr = probe(filepath.Dir(log))
-		default:
-			perr = oerr
-		}
-	}
-	if perr != nil {
-		return s.repo.writeError("move "+ref, perr)
-	}
-	return errf(GitFailed, "move %s: %w", ref, err)
-}
-
-// probe writes a file in dir, or the nearest directory above that exists, and
-// removes it. git takes no notice of such a name among its refs.
-func probe(dir string) error {
-	f, err := os.CreateTemp(dir, ".agentmail-*")
-	if errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
-		return probe(filepath.Dir(dir))
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(zeroOID + "\n")
-	f.Close()
-	os.Remove(f.Name())
-	return err
 }

@@ -158,6 +158,7 @@ func TestClockAndEnvironmentComeIn(t *testing.T) {
 		"mailbox/box.go":             {"time.Now", "os.Environ"}, // defaults of Options
 		"gitstore/store.go":          {"time.Now"},               // defaults of Options
 		"gitstore/update.go":         {"time.Now"},               // how long to wait for a lock, which no test fakes
+		"gitstore/move.go":           {"time.Now"},               // the same for git's own lock
 		"gitstore/site.go":           {"os.Environ"},             // asking git for its version
 		"mailbox/ancestors_linux.go": {},
 	}
