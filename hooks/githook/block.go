@@ -39,8 +39,12 @@ type block struct {
 const shebang = "#!/bin/sh\n"
 
 const (
-	binaryHead = "_gam_bin=$(command -v git-agentmail || printf '%s\\n' "
-	binaryTail = ")\n"
+	binaryHead = "_gam_bin="
+	// No $(command -v ...): a substitution costs every commit another process.
+	binaryTail = `
+if command -v git-agentmail >/dev/null 2>&1; then _gam_bin=git-agentmail
+elif ! [ -x "$_gam_bin" ]; then _gam_bin=; fi
+`
 )
 
 // render returns the text of the block with the present version and markers.
@@ -82,12 +86,12 @@ func body(event string) string {
 
 // afterwards is for the events that git cannot be stopped in any more: no
 // status, and no word about a missing binary, which the events before have said.
-const afterwards = `if [ -x "$_gam_bin" ]; then "$_gam_bin" hook EVENT "$@" || :; fi
+const afterwards = `if [ -n "$_gam_bin" ]; then "$_gam_bin" hook EVENT "$@" || :; fi
 unset _gam_bin
 `
 
 const check = `_gam_rc=127
-if [ -x "$_gam_bin" ]; then _gam_rc=0; "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
+if [ -n "$_gam_bin" ]; then _gam_rc=0; "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
 `
 
 // push reads the list of refs and gives it back to the rest of the hook. The
@@ -96,7 +100,7 @@ if [ -x "$_gam_bin" ]; then _gam_rc=0; "$_gam_bin" hook EVENT "$@" || _gam_rc=$?
 // an empty line; there the input is at its end, and stays so. There is no pipe because its status depends on pipefail. Without
 // a binary nothing is read.
 const push = `_gam_rc=127
-if [ -x "$_gam_bin" ]; then
+if [ -n "$_gam_bin" ]; then
 	_gam_rc=0
 	_gam_in=$(cat) || :
 	if [ -n "$_gam_in" ]; then
