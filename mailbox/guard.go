@@ -47,14 +47,20 @@ func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot, who Actor) ([]gu
 		return nil, err
 	}
 	now := b.now()
-	var held []guard.Held
+	names := map[string]string{} // of holders, each found once
+	held := make([]guard.Held, 0, len(ls))
 	for _, l := range ls.ByAge() {
 		if !l.Exclusive || !l.Live(now, sn.Own()) || who.ID != "" && l.Holder == who.ID {
 			continue
 		}
 		end, _ := l.Expires(now)
+		name, ok := names[l.Holder]
+		if !ok {
+			name = d.Address(l.Holder)
+			names[l.Holder] = name
+		}
 		held = append(held, guard.Held{
-			ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder, HolderName: d.Address(l.Holder),
+			ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder, HolderName: name,
 			Reason: l.Reason, Expires: end, Worktree: l.Worktree, Branch: l.Branch,
 		})
 	}

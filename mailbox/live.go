@@ -2,9 +2,7 @@ package mailbox
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
-	"os"
 	"strings"
 	"time"
 
@@ -24,42 +22,9 @@ type live struct {
 }
 
 const (
-	agentsCache = "agents.json"
-	leasesCache = "leases.json"
+	agentsCache = "agents"
+	leasesCache = "leases"
 )
-
-type agentsFile struct {
-	V         int             `json:"v"`
-	Stamp     string          `json:"stamp"`
-	Directory *mail.Directory `json:"directory"`
-}
-
-type leasesFile struct {
-	V      int         `json:"v"`
-	Stamp  string      `json:"stamp"`
-	Leases mail.Leases `json:"leases"`
-}
-
-func readCache(name string, v any) bool {
-	data, err := os.ReadFile(name)
-	return err == nil && json.Unmarshal(data, v) == nil
-}
-
-// whole reports whether a map that was read from a cache is one, without holes.
-func whole[M ~map[string]*T, T any](m M) bool {
-	for _, v := range m {
-		if v == nil {
-			return false
-		}
-	}
-	return m != nil
-}
-
-func (b *Box) writeCache(name string, v any) {
-	if data, err := json.Marshal(v); err == nil {
-		b.store.WriteCache(name, append(data, '\n'))
-	}
-}
 
 // directory returns who there is in sn, without contact links, of which there may
 // be as many as pairs of agents. It is shared: do not change it.
@@ -70,18 +35,18 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 	if b.live.dir != nil && b.live.dirStamp == stamp {
 		return b.live.dir, nil
 	}
-	var f agentsFile
-	if readCache(b.repo.CachePath(agentsCache), &f) && f.V == 1 && f.Stamp == stamp && f.Directory != nil && whole(f.Directory.Agents) && whole(f.Directory.Links) {
-		b.live.dir, b.live.dirStamp = f.Directory, stamp
-		return f.Directory, nil
-	}
 	d := mail.NewDirectory()
+	if rows, ok := readRows(b, agentsCache, stamp, func(a *mail.Agent) string { return a.ID }, agentFields); ok {
+		d.Agents = rows
+		b.live.dir, b.live.dirStamp = d, stamp
+		return d, nil
+	}
 	if err := b.walk(ctx, sn, "agents/", nil, d.Apply); err != nil {
 		return nil, err
 	}
 	b.live.dir, b.live.dirStamp = d, stamp
 	if len(d.Agents) > 0 {
-		b.writeCache(agentsCache, agentsFile{1, stamp, d})
+		writeRows(b, agentsCache, stamp, d.Agents, agentFields)
 	}
 	return d, nil
 }
@@ -102,10 +67,9 @@ func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, e
 	if b.live.leases != nil && b.live.leaseStamp == stamp {
 		return b.live.leases, nil
 	}
-	var f leasesFile
-	if readCache(b.repo.CachePath(leasesCache), &f) && f.V == 1 && f.Stamp == stamp && whole(f.Leases) {
-		b.live.leases, b.live.leaseStamp = f.Leases, stamp
-		return f.Leases, nil
+	if rows, ok := readRows(b, leasesCache, stamp, func(l *mail.LeaseState) string { return l.ID }, leaseFields); ok {
+		b.live.leases, b.live.leaseStamp = rows, stamp
+		return rows, nil
 	}
 	ls := mail.Leases{}
 	var damaged error
@@ -129,7 +93,7 @@ func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, e
 	prune(ls, b.now())
 	b.live.leases, b.live.leaseStamp = ls, stamp
 	if sn.Version() != "" {
-		b.writeCache(leasesCache, leasesFile{1, stamp, ls})
+		writeRows(b, leasesCache, stamp, ls, leaseFields)
 	}
 	return ls, nil
 }
@@ -232,7 +196,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 			b.mu.Lock()
 			b.live.leases, b.live.leaseStamp = ls, after.Stamp("leases")
 			b.mu.Unlock()
-			b.writeCache(leasesCache, leasesFile{1, after.Stamp("leases"), ls})
+			writeRows(b, leasesCache, after.Stamp("leases"), ls, leaseFields)
 		}
 	}
 	if agents || after.Own() != before.Own() {
@@ -246,7 +210,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 			b.mu.Lock()
 			b.live.dir, b.live.dirStamp = d, after.Stamp("agents")
 			b.mu.Unlock()
-			b.writeCache(agentsCache, agentsFile{1, after.Stamp("agents"), d})
+			writeRows(b, agentsCache, after.Stamp("agents"), d.Agents, agentFields)
 		}
 	}
 }

@@ -139,7 +139,8 @@ func (b *Box) sessions() []sessionRecord {
 			continue
 		}
 		var r sessionRecord
-		if readCache(b.repo.CachePath(sessionsDir, e.Name()), &r.Session) && r.V == 1 {
+		data, err := os.ReadFile(b.repo.CachePath(sessionsDir, e.Name()))
+		if err == nil && json.Unmarshal(data, &r.Session) == nil && r.V == 1 {
 			r.held = b.repo.Held(filepath.Join(sessionsDir, base+".lock"))
 			list = append(list, r)
 		}

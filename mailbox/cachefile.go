@@ -1,0 +1,177 @@
+package mailbox
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// A cache file is one line, then rows of fields:
+//
+//	git-agentmail cache 1 <crc32 of all that follows, in hex> <stamp>
+//
+// A field is a varint, or bytes behind their number as a varint. It is not JSON
+// because a hook reads a thousand reservations with every commit, and that took
+// longer than everything else it does. The checksum is there because a flipped
+// bit in a pattern would open what is reserved.
+const cacheMagic = "git-agentmail cache 1 "
+
+// fields are read from, or written to, the places that are pointed to. What a
+// row consists of is said once, for both.
+type fields interface {
+	text(*string)
+	number(*int64)
+	flag(*bool)
+	failed() bool // there was too little to read
+}
+
+// writeRows replaces a cache file. Failing to is no error for anybody.
+func writeRows[T any](b *Box, name, stamp string, rows map[string]*T, row func(fields, *T)) {
+	var w packer
+	n := int64(len(rows))
+	w.number(&n)
+	for _, r := range rows {
+		row(&w, r)
+	}
+	body := stamp + "\n" + string(w)
+	b.store.WriteCache(name, fmt.Appendf(nil, "%s%08x %s", cacheMagic, checksum(body), body))
+}
+
+// readRows reads a cache file if it is whole and was written for stamp. id names
+// the key of a row.
+func readRows[T any](b *Box, name, stamp string, id func(*T) string, row func(fields, *T)) (map[string]*T, bool) {
+	data, err := os.ReadFile(b.repo.CachePath(name))
+	if err != nil {
+		return nil, false
+	}
+	sum, body, ok := strings.Cut(strings.TrimPrefix(string(data), cacheMagic), " ")
+	if !ok || sum != fmt.Sprintf("%08x", checksum(body)) {
+		return nil, false
+	}
+	body, ok = strings.CutPrefix(body, stamp+"\n")
+	if !ok {
+		return nil, false
+	}
+	r := unpacker{rest: body}
+	var n int64
+	r.number(&n)
+	if n < 0 || n > int64(len(r.rest)) { // a row has bytes
+		return nil, false
+	}
+	list, rows := make([]T, n), make(map[string]*T, n)
+	for i := range list {
+		v := &list[i]
+		if row(&r, v); r.failed() {
+			return nil, false
+		}
+		rows[id(v)] = v
+	}
+	return rows, !r.failed() && r.rest == ""
+}
+
+func checksum(s string) uint32 { return crc32.ChecksumIEEE([]byte(s)) }
+
+type packer []byte
+
+func (w *packer) text(s *string) {
+	*w = append(binary.AppendUvarint(*w, uint64(len(*s))), *s...)
+}
+
+func (w *packer) number(n *int64) { *w = binary.AppendVarint(*w, *n) }
+
+func (w *packer) flag(f *bool) {
+	var n int64
+	if *f {
+		n = 1
+	}
+	w.number(&n)
+}
+
+func (*packer) failed() bool { return false }
+
+// unpacker reads what packer wrote; its texts share the memory of the file.
+type unpacker struct {
+	rest string
+	bad  bool
+}
+
+func (r *unpacker) text(s *string) {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.bad, n = true, 0
+	}
+	*s, r.rest = r.rest[:n], r.rest[n:]
+}
+
+func (r *unpacker) number(n *int64) {
+	v := r.uvarint()
+	*n = int64(v>>1) ^ -int64(v&1) // as AppendVarint folds signs
+}
+
+func (r *unpacker) flag(f *bool) {
+	var n int64
+	r.number(&n)
+	*f = n == 1
+}
+
+func (r *unpacker) failed() bool { return r.bad }
+
+func (r *unpacker) uvarint() (v uint64) {
+	for i := range min(len(r.rest), binary.MaxVarintLen64) {
+		c := r.rest[i]
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			r.rest = r.rest[i+1:]
+			return v
+		}
+	}
+	r.bad, r.rest = true, ""
+	return 0
+}
+
+func markFields(f fields, m *mail.Mark) {
+	f.number(&m.Stamp.MS)
+	f.number(&m.Stamp.N)
+	f.text(&m.Replica)
+}
+
+func agentFields(f fields, a *mail.Agent) {
+	f.text(&a.ID)
+	markFields(f, &a.First)
+	f.number((*int64)(&a.Since))
+	for _, p := range []*mail.Field{&a.Name, &a.Home, &a.Program, &a.Model, &a.Task, &a.Attachments, &a.ContactPolicy, &a.Person} {
+		f.text(&p.Value)
+		markFields(f, &p.Mark)
+	}
+}
+
+func leaseFields(f fields, l *mail.LeaseState) {
+	f.text(&l.ID)
+	f.text(&l.Holder)
+	f.text(&l.Pattern)
+	f.text(&l.Kind)
+	f.flag(&l.Exclusive)
+	f.text(&l.Reason)
+	f.number(&l.TTL)
+	f.number((*int64)(&l.Since))
+	f.text(&l.Branch)
+	f.text(&l.Worktree)
+	f.text(&l.Replica)
+	markFields(f, &l.Mark)
+	n := int64(len(l.Renewals))
+	f.number(&n)
+	for i := 0; int64(i) < n && !f.failed(); i++ {
+		if i == len(l.Renewals) { // being read
+			l.Renewals = append(l.Renewals, mail.Renewal{})
+		}
+		f.number((*int64)(&l.Renewals[i].At))
+		f.number((*int64)(&l.Renewals[i].End))
+	}
+	f.text(&l.Ended)
+	f.number((*int64)(&l.EndedAt))
+	f.text(&l.EndedBy)
+}
