@@ -78,11 +78,6 @@ func (s series) cpu() time.Duration {
 	return s.quantile(0.5, func(x sample) time.Duration { return x.cpu })
 }
 
-// least is the least CPU time, which is what a machine without other work takes.
-func (s series) least() time.Duration {
-	return s.quantile(0, func(x sample) time.Duration { return x.cpu })
-}
-
 func (s series) quantile(q float64, of func(sample) time.Duration) time.Duration {
 	var list []time.Duration
 	for _, x := range s {
