@@ -228,6 +228,52 @@ func (r *Repo) Pushed(ctx context.Context, remote, url string, updates []RefUpda
 	return r.commits(ctx, out)
 }
 
+// ParseReceived reads what git gives a pre-receive hook on a host. Both sides of a
+// RefUpdate are the host's ref.
+func ParseReceived(stdin []byte) ([]RefUpdate, error) {
+	var list []RefUpdate
+	for line := range strings.SplitSeq(string(stdin), "\n") {
+		if line == "" {
+			continue
+		}
+		f := strings.SplitN(line, " ", 3)
+		if len(f) < 3 || !isOID(f[0]) || !isOID(f[1]) {
+			return nil, errf(GitFailed, "cannot read the line %q of a push", line)
+		}
+		list = append(list, RefUpdate{LocalRef: f[2], Local: f[1], RemoteRef: f[2], Remote: f[0]})
+	}
+	return list, nil
+}
+
+// Received is Pushed on the side of the host, which has the new commits in
+// quarantine: all that no ref of its own reaches.
+func (r *Repo) Received(ctx context.Context, updates []RefUpdate) ([]Commit, error) {
+	var in strings.Builder
+	for _, u := range updates {
+		if u.Local != zeroOID {
+			in.WriteString(u.Local + "\n")
+		}
+	}
+	if in.Len() == 0 {
+		return nil, nil
+	}
+	out, err := r.ask(ctx, []byte(in.String()), "rev-list", "--timestamp", "--stdin", "--not", "--all")
+	if err != nil {
+		return nil, gitFailure("ask git which commits the push brings", err)
+	}
+	return r.commits(ctx, out)
+}
+
+// Between returns the commits that b has and a has not, with what each changes,
+// but for those that change nothing.
+func (r *Repo) Between(ctx context.Context, a, b string) ([]Commit, error) {
+	out, err := r.ask(ctx, nil, "rev-list", "--timestamp", b, "^"+a, "--")
+	if err != nil {
+		return nil, gitFailure("ask git for the commits from "+a+" to "+b, err)
+	}
+	return r.commits(ctx, out)
+}
+
 // Range returns what changes from the merge base of a and b to b.
 func (r *Repo) Range(ctx context.Context, a, b string) ([]Changed, error) {
 	base, err := r.ask(ctx, nil, "merge-base", a, b)

@@ -21,6 +21,26 @@ func (s *Store) SetUp(name string, data []byte) error {
 	return nil
 }
 
+// Note adds a line to a file of the store's own directory that no log holds: for
+// what must be kept while git lets no ref move.
+func (s *Store) Note(name string, line []byte) error {
+	p, path := s.perms(), s.repo.dir(name)
+	err := p.mkdir(s.repo.dir())
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	}
+	if err == nil {
+		p.apply(path, p.file)
+		_, err = f.Write(append(line, '\n'))
+		err = errors.Join(err, syncFile(f))
+	}
+	if err != nil {
+		return s.repo.writeError("note in "+name, err)
+	}
+	return nil
+}
+
 // Manifest returns what SetUp left under name, nil if nothing.
 func (s *Store) Manifest(name string) ([]byte, error) {
 	data, err := os.ReadFile(s.repo.dir("manifest", name))

@@ -216,6 +216,12 @@ func (r *Repo) Local(ctx context.Context, key string) (string, bool, error) {
 	return v, ok, r.localErr
 }
 
+// Shallow reports whether the clone's history has an edge.
+func (r *Repo) Shallow() bool {
+	_, err := os.Stat(filepath.Join(r.CommonDir, "shallow"))
+	return err == nil
+}
+
 // HooksDir returns the directory in which git looks for hooks from this
 // worktree.
 func (r *Repo) HooksDir(ctx context.Context) (string, error) {

@@ -170,7 +170,7 @@ func TestBareRepository(t *testing.T) {
 	bare := filepath.Join(t.TempDir(), "b.git")
 	w.git("clone", "-q", "--bare", w.dir, bare)
 	w.dir, w.box = bare, w.open(bare)
-	if r, err := w.box.Init(w.ctx, InitRequest{}); err != nil || len(r.Changes) != 1 {
+	if r, err := w.box.Init(w.ctx, InitRequest{Binary: "/nowhere/git-agentmail"}); err != nil || len(r.Changes) != 2 || !strings.HasSuffix(r.Changes[1].Path, "hooks/pre-receive") {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")

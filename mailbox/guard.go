@@ -151,13 +151,46 @@ func (b *Box) CheckRange(ctx context.Context, who Actor, rng string) (CheckResul
 			Hint("git agentmail guard --range origin/main..HEAD")
 	}
 	to = strings.TrimPrefix(to, ".") // A...B means the same here
+	if b.repo.Shallow() {
+		b.opt.Report("this clone is shallow: what lies beyond its edge is not checked (git fetch --unshallow)")
+	}
 	return b.checkNow(ctx, who, "these commits touch paths that others reserved", func() ([]guard.Entry, error) {
 		changed, err := b.repo.Range(ctx, from, to)
 		return entriesOf(changed), err
+	}, func(sn *gitstore.Snapshot, blocks []guard.Block) ([]guard.Block, error) {
+		return b.withoutHolders(ctx, sn, from, to, blocks)
 	})
 }
 
-func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func() ([]guard.Entry, error)) (CheckResult, error) {
+// withoutHolders leaves out the blocks of paths that nobody but the holder changed
+// from one commit to another, as far as the logs tell whose a commit is.
+func (b *Box) withoutHolders(ctx context.Context, sn *gitstore.Snapshot, from, to string, blocks []guard.Block) ([]guard.Block, error) {
+	if len(blocks) == 0 {
+		return nil, nil
+	}
+	commits, err := b.repo.Between(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	authors, err := b.authors(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	by := map[string][]string{} // whose commits change a path
+	for _, c := range commits {
+		for _, ch := range c.Changed {
+			by[ch.Path] = append(by[ch.Path], authors[c.OID])
+		}
+	}
+	return slices.DeleteFunc(blocks, func(bl guard.Block) bool {
+		who := by[bl.Path]
+		return len(who) > 0 && !slices.ContainsFunc(who, func(id string) bool { return id != bl.By.Holder })
+	}), nil
+}
+
+// checkNow asks the guard about entries; each of less may take blocks out again.
+func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func() ([]guard.Entry, error),
+	less ...func(*gitstore.Snapshot, []guard.Block) ([]guard.Block, error)) (CheckResult, error) {
 	mode, err := b.mode(ctx)
 	r := CheckResult{Blocked: []Blocked{}, Mode: mode}
 	if err != nil {
@@ -182,6 +215,11 @@ func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func
 			Hint("git fetch origin 'refs/agentmail/log/*:refs/agentmail/log/*'")
 	}
 	blocks, err := b.check(ctx, sn, who, list)
+	for _, fn := range less {
+		if err == nil {
+			blocks, err = fn(sn, blocks)
+		}
+	}
 	if err != nil {
 		return r, unchecked(err, mode, "")
 	}

@@ -18,6 +18,10 @@ const (
 	PrePush        = "pre-push"
 	PostCommit     = "post-commit"
 	PostMerge      = "post-merge"
+	// In strict mode: git asks it also where it does not ask PreCommit.
+	PrepareCommitMsg = "prepare-commit-msg"
+	// On a host, before it accepts a push.
+	PreReceive = "pre-receive"
 )
 
 // Hook answers one of git's hooks. who finds out who is acting; it is asked only
@@ -34,6 +38,8 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	switch r.Event {
 	case PrePush:
 		h.command = "git push"
+	case PreReceive:
+		h.command = "" // what can be repeated here, receiveHint says
 	case PreMergeCommit, PostMerge:
 		h.command = continueMerge // git leaves a merge that was stopped in progress
 	}
@@ -42,6 +48,11 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	h.v.Mode, h.v.Blocked = mode, []Blocked{}
 	if mode == ModeOff {
 		return h.v
+	}
+	if r.Event == PrepareCommitMsg {
+		if strict, err := b.strict(ctx); err == nil && !strict {
+			return h.v
+		}
 	}
 	if v := b.getenv("AGENT_MAIL_GUARD_MODE"); v != "" {
 		h.v.Notes = append(h.v.Notes, fmt.Sprintf("AGENT_MAIL_GUARD_MODE=%q does not count: git config --local agentmail.guard says how strict the guard is (%s)", clip(v, 40), mode))
@@ -56,15 +67,21 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 		err = b.missing(h.sn)
 		h.gone = err != nil
 	}
-	if err == nil {
+	if r.Event == PreReceive {
+		h.who = Actor{Kind: IsUnidentified, Source: "a host does not know who pushes"}
+	} else if err == nil {
 		h.who, err = who(ctx)
 	}
 	switch {
 	case err != nil:
 	case r.Event == PreCommit, r.Event == PreMergeCommit:
 		err = h.preCommit()
+	case r.Event == PrepareCommitMsg:
+		err = h.prepareCommitMsg()
 	case r.Event == PrePush:
 		err = h.prePush()
+	case r.Event == PreReceive:
+		err = h.preReceive()
 	case r.Event == PostCommit, r.Event == PostMerge:
 		err = h.postCommit()
 	default:
@@ -88,8 +105,15 @@ type hook struct {
 	v       Verdict
 }
 
+// leaves reports whether what is checked is about to leave this clone, or to be
+// taken in by a host.
+func (h *hook) leaves() bool { return h.req.Event == PrePush || h.req.Event == PreReceive }
+
 // bypass returns the reason given for overruling the guard, or "".
 func (h *hook) bypass() string {
+	if h.req.Event == PreReceive {
+		return h.pushOption()
+	}
 	if reason := clip(strings.ToValidUTF8(h.b.getenv("AGENTMAIL_BYPASS"), "?"), maxReason); reason != "" {
 		return reason
 	}
@@ -109,7 +133,7 @@ func (h *hook) failed(err error) {
 	case h.v.Mode == ModeWarn, h.req.Event == PostCommit, h.req.Event == PostMerge:
 	case h.bypass() != "":
 		h.v.Notes = append(h.v.Notes, "the guard was passed by: "+clip(h.bypass(), 80))
-	case h.req.Event == PrePush:
+	case h.leaves():
 		h.v.Stop = true
 	case h.gone, errors.Is(err, context.DeadlineExceeded):
 	case code == mail.Internal && gitstore.KindOf(err) == "":
@@ -135,7 +159,7 @@ func (h *hook) preCommit() error {
 		h.command = continueMerge
 	}
 	var merging []gitstore.OID
-	if h.req.Event == PreMergeCommit { // git names the parents in the environment alone
+	if h.req.Event != PreCommit { // git names the parents of a clean merge in the environment alone
 		for _, kv := range h.b.opt.Environ {
 			if oid, ok := strings.CutPrefix(kv, "GITHEAD_"); ok {
 				oid, _, _ = strings.Cut(oid, "=")
@@ -162,6 +186,27 @@ func (h *hook) preCommit() error {
 	}
 	h.refuse("this commit touches "+paths(blocks)+" that others reserved", blocks)
 	return nil
+}
+
+// prepareCommitMsg is the strict mode: it judges as pre-commit does, because git
+// asks it for every commit, also with --no-verify, in a cherry-pick, a revert and
+// a rebase. It only ever stops: what there is to say or to record, pre-commit or
+// post-commit does, which run for the same commit.
+func (h *hook) prepareCommitMsg() error {
+	if h.bypass() != "" {
+		return nil
+	}
+	err := h.preCommit()
+	if !h.v.Stop {
+		h.v.Err, h.v.Notes = nil, nil
+	}
+	return err
+}
+
+// strict reports whether agentmail.strict asks for the veto of prepareCommitMsg.
+func (b *Box) strict(ctx context.Context) (bool, error) {
+	v, err := b.setting(ctx, "strict")
+	return v == "true", err
 }
 
 // elsewhere leaves out, with a remark, reservations whose holder works in
@@ -209,7 +254,11 @@ func (h *hook) refuse(what string, blocks []guard.Block) {
 	h.introduce()
 	h.v.CheckResult = h.b.result(h.v.Mode, h.v.Checked, blocks)
 	if reason := h.bypass(); reason != "" {
-		h.v.Notes = append(h.v.Notes, fmt.Sprintf("the guard was passed for %s by %q; the holder is told", paths(blocks), clip(reason, 80)))
+		told := "; the holder is told"
+		if h.req.Event == PreReceive {
+			told = "; the host has noted it"
+		}
+		h.v.Notes = append(h.v.Notes, fmt.Sprintf("the guard was passed for %s by %q", paths(blocks), clip(reason, 80))+told)
 		if err := h.recordBypass(reason, blocks); err != nil {
 			h.v.Notes = append(h.v.Notes, "the bypass could not be recorded: "+err.Error())
 		}
@@ -224,6 +273,7 @@ func (h *hook) refuse(what string, blocks []guard.Block) {
 		h.v.Stop = true
 	}
 	h.v.Err = h.b.conflict(h.ctx, what, h.v.Mode, blocks, h.who, h.wayOn())
+	h.receiveHint()
 }
 
 // lenient reports whether people are warned instead of stopped.
@@ -262,6 +312,9 @@ func (h *hook) name() string {
 }
 
 func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
+	if h.req.Event == PreReceive {
+		return h.b.audit(reason, blocks)
+	}
 	return h.record(func(w *writer, me *mail.Agent) (string, error) {
 		if _, err := w.directory(); err != nil {
 			return "", err
@@ -364,98 +417,4 @@ func (h *hook) arrived(head gitstore.OID) bool {
 		return false
 	}
 	return len(h.req.Args) > 0 && h.req.Args[0] == "1" || h.b.getenv("GITHEAD_"+head) != ""
-}
-
-// prePush checks the commits that a push adds. Each is judged by whose it is: a
-// commit that its holder made may be pushed by anybody, and the holder may push
-// what anybody made. One that is older than a reservation does not touch it.
-func (h *hook) prePush() error {
-	var remote, url string
-	if len(h.req.Args) > 0 {
-		remote = h.req.Args[0]
-	}
-	if len(h.req.Args) > 1 {
-		url = h.req.Args[1]
-	}
-	updates, err := gitstore.ParseRefUpdates(h.req.Stdin)
-	if err != nil {
-		return err
-	}
-	updates = withoutOurs(updates)
-	held, err := h.b.holds(h.ctx, h.sn, h.who)
-	if err != nil || len(held) == 0 || len(updates) == 0 {
-		return err
-	}
-	commits, err := h.b.repo.Pushed(h.ctx, remote, url, updates)
-	if err != nil || len(commits) == 0 {
-		return err
-	}
-	authors, err := h.b.authors(h.ctx, h.sn)
-	if err != nil {
-		return err
-	}
-	since := map[string]int64{}
-	leases, err := h.b.leases(h.ctx, h.sn)
-	if err != nil {
-		return err
-	}
-	for id, l := range leases {
-		since[id] = l.Since.Time().Unix() // a commit knows whole seconds
-	}
-	var blocks []guard.Block
-	seen := map[string]bool{}
-	for _, c := range commits {
-		h.v.Checked += len(c.Changed)
-		author, known := authors[c.OID]
-		if !known {
-			author = h.who.ID
-		}
-		var binding []guard.Held
-		for _, l := range held {
-			if (author == "" || l.Holder != author) && c.Time.Unix() >= since[l.ID] {
-				binding = append(binding, l)
-			}
-		}
-		found, err := guard.Check(entriesOf(c.Changed), binding, h.b.ignoreCase(h.ctx))
-		if err != nil {
-			return err
-		}
-		for _, bl := range found {
-			if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
-				seen[key] = true
-				blocks = append(blocks, bl)
-			}
-		}
-	}
-	blocks, err = h.elsewhere(blocks)
-	if err != nil || len(blocks) == 0 {
-		return err
-	}
-	h.refuse("this push touches "+paths(blocks)+" that others reserved", blocks)
-	return nil
-}
-
-// withoutOurs leaves out pushes of the mailbox's own refs.
-func withoutOurs(updates []gitstore.RefUpdate) []gitstore.RefUpdate {
-	var kept []gitstore.RefUpdate
-	for _, u := range updates {
-		if !strings.HasPrefix(u.RemoteRef, "refs/agentmail/") {
-			kept = append(kept, u)
-		}
-	}
-	return kept
-}
-
-// authors returns whose each recorded commit is, by the events of the time that
-// a live reservation can reach back to.
-func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot) (map[gitstore.OID]string, error) {
-	st := mail.NewState()
-	if err := b.walk(ctx, sn, "events/", recent("events", b.now().Add(-mail.MaxTTL)), st.Apply); err != nil {
-		return nil, err
-	}
-	out := map[gitstore.OID]string{}
-	for oid, list := range st.Commits {
-		out[oid] = list[0].By // the first record is the one made with the commit
-	}
-	return out, nil
 }

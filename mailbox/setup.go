@@ -31,6 +31,10 @@ func (b *Box) manifest() (manifest, bool) {
 func (b *Box) site(ctx context.Context) (githook.Site, error) {
 	s := githook.Site{CommonDir: b.repo.CommonDir, TopLevel: b.repo.TopLevel, Bare: b.repo.Bare,
 		HooksDir: filepath.Join(b.repo.CommonDir, "hooks")}
+	var err error
+	if s.Strict, err = b.strict(ctx); err != nil {
+		return s, err
+	}
 	if _, err := b.repo.Config(ctx); err != nil {
 		return s, asMail(err)
 	}
@@ -65,20 +69,20 @@ func (b *Box) Init(ctx context.Context, r InitRequest) (SetupResult, error) {
 	out.Changes = append(out.Changes, Change{action, path, "marks this repository as set up; mail will lie on refs/agentmail/log/"})
 	var hooks SetupResult
 	var refused error
-	if !r.NoHooks && !b.repo.Bare {
+	if !r.NoHooks {
 		hooks, refused = b.HooksInstall(ctx, true, r.Binary)
 	}
 	if !r.DryRun {
-		data, err := json.Marshal(manifest{1, m.Hooks || !r.NoHooks && !b.repo.Bare})
+		data, err := json.Marshal(manifest{1, m.Hooks || !r.NoHooks})
 		if err != nil {
 			return out, err
 		}
-		if !done || !m.Hooks && !r.NoHooks && !b.repo.Bare {
+		if !done || !m.Hooks && !r.NoHooks {
 			if err := b.store.SetUp(initManifest, append(data, '\n')); err != nil {
 				return out, asMail(err)
 			}
 		}
-		if !r.NoHooks && !b.repo.Bare && refused == nil {
+		if !r.NoHooks && refused == nil {
 			hooks, refused = b.HooksInstall(ctx, false, r.Binary)
 		}
 	}
@@ -161,7 +165,7 @@ func (b *Box) HooksStatus(ctx context.Context) (GuardState, error) {
 // GuardNotice returns one line if this repository's hooks were put in but git
 // would not run them from this worktree, else "".
 func (b *Box) GuardNotice(ctx context.Context) string {
-	if m, ok := b.manifest(); !ok || !m.Hooks || b.repo.Bare {
+	if m, ok := b.manifest(); !ok || !m.Hooks {
 		return ""
 	}
 	g, err := b.HooksStatus(ctx)
@@ -179,12 +183,10 @@ func (b *Box) Uninstall(ctx context.Context, r UninstallRequest) (SetupResult, e
 	if err != nil {
 		return out, asMail(err)
 	}
-	if !b.repo.Bare {
-		hooks, err := b.HooksUninstall(ctx, r.DryRun)
-		out.Changes = append(out.Changes, hooks.Changes...)
-		if err != nil {
-			return out, err
-		}
+	hooks, err := b.HooksUninstall(ctx, r.DryRun)
+	out.Changes = append(out.Changes, hooks.Changes...)
+	if err != nil {
+		return out, err
 	}
 	for _, p := range list {
 		out.Changes = append(out.Changes, Change{Action: "remove", Path: p})

@@ -375,9 +375,9 @@ type CheckResult struct {
 
 // HookRequest is a call of git's hook.
 type HookRequest struct {
-	Event string   // pre-commit, pre-merge-commit, pre-push, post-commit, post-merge
+	Event string   // PreCommit and the others
 	Args  []string // as git gave them
-	Stdin []byte   // pre-push: the refs
+	Stdin []byte   // PrePush, PreReceive: the refs
 }
 
 // Verdict is what a hook should do. Err is nil if there is nothing to say; it

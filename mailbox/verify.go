@@ -180,7 +180,7 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 			say("problem", "", "the clock of the clone %s is ahead: its reservation %q does not count yet", l.Replica, l.Pattern)
 		}
 	}
-	if m, ok := b.manifest(); b.repo.Bare || !ok || !m.Hooks {
+	if m, ok := b.manifest(); !ok || !m.Hooks {
 		say("note", "git agentmail hooks install", "no hooks were asked for")
 		return out, nil
 	}

@@ -94,11 +94,15 @@ func (a *app) panicked(p any) int {
 
 // unchecked is the exit status of a hook that could not do its work.
 func unchecked(event string) int {
-	if event == "pre-push" {
+	if leaves(event) {
 		return mail.Unchecked.Exit()
 	}
 	return 0
 }
+
+// leaves reports whether the hook is one of a push: it gets the refs on standard
+// input, and the doubt counts against it.
+func leaves(event string) bool { return event == mailbox.PrePush || event == mailbox.PreReceive }
 
 // asStatus returns the status in err's chain.
 func asStatus(err error) (int, bool) {

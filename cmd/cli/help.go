@@ -199,7 +199,8 @@ mailbox for all its worktrees, and nothing is in your work tree.
   agentmail-cache/         can be deleted at any time
   agentmail-agent          the agent of this worktree
   hooks/                   a marked block in pre-commit, pre-merge-commit,
-                           pre-push, post-commit and post-merge
+                           pre-push, post-commit and post-merge; in a bare
+                           repository, which is pushed to, in pre-receive
 
 A message is a Markdown file with a head of JSON, everything else is a JSON file.
 A file, once stored, never changes; what it means now (read, acknowledged, held)
@@ -212,6 +213,8 @@ Settings, in the repository's own git configuration:
 
   agentmail.guard            block (default), warn or off
   agentmail.people           warn (default) or block: what a person may do
+  agentmail.strict           true: stop what git commits without asking
+                             pre-commit as well (then: git agentmail hooks install)
   agentmail.otherWorktrees   block (default) or warn
   agentmail.reservations     exclusive (default) or advisory
 

@@ -31,7 +31,7 @@ func (a *app) hook(ctx context.Context, event string, args []string) error {
 		return a.agentHook(ctx, event, args)
 	}
 	r := mailbox.HookRequest{Event: event, Args: args}
-	if event == "pre-push" {
+	if leaves(event) {
 		data, err := io.ReadAll(a.std.In)
 		if err != nil {
 			return a.doubt(event, mail.Errorf(mail.Unchecked, "standard input could not be read: %w", err))

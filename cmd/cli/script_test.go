@@ -62,8 +62,12 @@ func setup(env *testscript.Env) error {
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o666); err != nil {
 		return err
 	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
 	for _, kv := range [][2]string{
-		{"HOME", home}, {"XDG_CONFIG_HOME", filepath.Join(home, ".config")}, {"GIT_CONFIG_NOSYSTEM", "1"},
+		{"HOME", home}, {"EXAMPLES", examples}, {"XDG_CONFIG_HOME", filepath.Join(home, ".config")}, {"GIT_CONFIG_NOSYSTEM", "1"},
 		{"GIT_CONFIG_GLOBAL", filepath.Join(home, ".gitconfig")}, {"LC_ALL", "C.UTF-8"},
 		// A second after every command, when the tests run with -race.
 		{"GORACE", "atexit_sleep_ms=0"},

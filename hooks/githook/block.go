@@ -78,11 +78,14 @@ func body(event string) string {
 	switch {
 	case strings.HasPrefix(event, "post-"):
 		return afterwards
-	case event == "pre-push":
+	case readsStdin(event):
 		return push + verdict
 	}
 	return check + verdict
 }
+
+// readsStdin reports whether git gives the hook a list of refs to read.
+func readsStdin(event string) bool { return event == "pre-push" || event == "pre-receive" }
 
 // afterwards is for the events that git cannot be stopped in any more: no
 // status, and no word about a missing binary, which the events before have said.

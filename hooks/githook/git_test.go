@@ -41,7 +41,7 @@ func TestUsersHookRunsAfterTheGuard(t *testing.T) {
 	for _, head := range []string{"#!/bin/sh\n", "#!/bin/sh -eu\n", "#!/usr/bin/env bash\nset -eu\n", ""} {
 		t.Run(head, func(t *testing.T) {
 			r := newRepo(t)
-			for _, event := range Events() {
+			for _, event := range (Site{}).Events() {
 				r.write(r.hook(event), head+r.note(`"user $(basename "$0") $# $*"`)+"exit 0\n", 0o755)
 			}
 			r.install()

@@ -42,10 +42,24 @@ import (
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
-// Events returns the git hooks that we use, in the order in which they are
-// written and reported.
-func Events() []string {
-	return []string{"pre-commit", "pre-merge-commit", "pre-push", "post-commit", "post-merge"}
+// Events returns the git hooks that we use at the site, in the order in which they
+// are written and reported. Nobody commits in a bare repository; what is pushed to
+// it is judged there.
+func (s Site) Events() []string {
+	if s.Bare {
+		return []string{"pre-receive"}
+	}
+	list := []string{"pre-commit", "pre-merge-commit", "pre-push", "post-commit", "post-merge"}
+	if s.Strict {
+		list = append(list, "prepare-commit-msg")
+	}
+	return list
+}
+
+// everyEvent returns the hooks in which a block of ours may stand, for the site may
+// have been another one, or stricter, when it was put there.
+func everyEvent() []string {
+	return append(Site{Strict: true}.Events(), Site{Bare: true}.Events()...)
 }
 
 // Action says what is done to one file.
@@ -142,7 +156,7 @@ func plan(site Site, opts Options, layouts []layout) ([]edit, error) {
 		perm = 0o755
 	}
 	var edits []edit
-	for _, event := range Events() {
+	for _, event := range site.Events() {
 		e, err := planEvent(site, p, event, filepath.ToSlash(opts.Binary), layouts)
 		if err != nil {
 			return nil, err
@@ -166,7 +180,7 @@ func planEvent(site Site, p place, event, binary string, layouts []layout) (edit
 	}
 	refuse := func(note, hint string) (edit, error) {
 		e.Action, e.Note, e.Hint = Refuse, note, hint
-		if event == "pre-push" && h.exists {
+		if readsStdin(event) && h.exists {
 			e.Note += "; a call by hand reads the hook's standard input to its end"
 		}
 		return e, nil

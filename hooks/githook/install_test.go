@@ -119,7 +119,7 @@ func TestInsert(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRepo(t)
-			for _, event := range Events() {
+			for _, event := range (Site{}).Events() {
 				r.write(r.hook(event), tt.data, tt.mode)
 			}
 			before := tree(t, r.site.HooksDir)

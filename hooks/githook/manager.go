@@ -16,7 +16,7 @@ func Manager(site Site) string {
 	}
 	// git-lfs lives beside the others, so it is named last.
 	lfs := ""
-	for _, event := range append(Events(), "prepare-commit-msg", "commit-msg", "post-checkout") {
+	for _, event := range append(everyEvent(), "commit-msg", "post-checkout") {
 		h, err := readHook(filepath.Join(site.HooksDir, event), shipped)
 		if err != nil {
 			continue

@@ -15,7 +15,7 @@ func husky(t *testing.T) (r *repo, npmInstall func()) {
 	npmInstall = func() {
 		r.write(filepath.Join(dir, "_", ".gitignore"), "*", 0o644)
 		r.write(filepath.Join(dir, "_", "h"), "#!/usr/bin/env sh\ns=$(dirname \"$(dirname \"$0\")\")/$(basename \"$0\")\n[ ! -f \"$s\" ] && exit 0\nsh -e \"$s\" \"$@\"\n", 0o644)
-		for _, event := range Events() {
+		for _, event := range (Site{}).Events() {
 			r.write(filepath.Join(dir, "_", event), "#!/usr/bin/env sh\n. \"${0%/*}/h\"", 0o755)
 		}
 	}
@@ -51,7 +51,7 @@ func TestHusky(t *testing.T) {
 	}
 
 	// A line in the tracked hook, of the user's own, survives.
-	for _, event := range Events() {
+	for _, event := range (Site{}).Events() {
 		r.write(filepath.Join(r.dir, ".husky", event), "git-agentmail hook "+event+" \"$@\"\n"+r.note("user"), 0o644)
 	}
 	if s := Status(r.site); !s.Active || !strings.Contains(s.Events[0].Note, ".husky/pre-commit") {

@@ -80,7 +80,7 @@ cat
 func TestBlockStatus(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "git-agentmail")
-	for _, event := range Events() {
+	for _, event := range (Site{}).Events() {
 		for _, tt := range []struct{ guard, check, after string }{
 			{"exit 0", "0 user", "0 user"},
 			{"exit 3", "3 ", "0 user"},

@@ -18,6 +18,7 @@ type Site struct {
 	CommonDir  string // absolute common git directory
 	TopLevel   string // work tree root; empty in a bare repository
 	Bare       bool
+	Strict     bool   // also veto what git commits without asking pre-commit
 	GitVersion string // "2.39.5"
 }
 
@@ -33,23 +34,19 @@ type place struct {
 // place decides about the directory that git uses now. The rules, first that
 // applies:
 //
-//  1. A bare repository has no client hooks.
-//  2. core.hooksPath of global or system scope serves every repository of the
+//  1. core.hooksPath of global or system scope serves every repository of the
 //     user or the machine; of command scope it is gone with the command.
-//  3. Inside the common git directory all is this repository's own.
-//  4. Inside the work tree only a directory that ignores itself (a .gitignore
+//  2. Inside the common git directory all is this repository's own.
+//  3. Inside the work tree only a directory that ignores itself (a .gitignore
 //     with the line *, as husky makes it) may be written to. What git may track
 //     is the user's to change and to commit.
-//  5. Any other directory may serve other repositories.
+//  4. Any other directory may serve other repositories.
 //
 // Links are followed first: .git/hooks is often one into the work tree.
 func (s Site) place() (place, error) {
 	p := place{dir: s.HooksDir}
 	dir := strings.TrimPrefix(s.Origin, "file:")
 	switch {
-	case s.Bare:
-		return p, mail.Errorf(mail.Denied, "%q is a bare repository, in which git runs no commit hooks", s.CommonDir).
-			Hint("run it in a worktree: git -C %s worktree list", shQuote(s.CommonDir))
 	case s.Scope == "global" || s.Scope == "system":
 		return p, mail.Errorf(mail.Denied, "core.hooksPath is %q in the %s configuration (%q): hooks there would run in every repository; nothing was written",
 			s.HooksPath, s.Scope, dir).

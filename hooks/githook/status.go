@@ -38,12 +38,9 @@ type Report struct {
 // reads a handful of small files and is meant for every command: coding agents
 // and hook managers move core.hooksPath and rewrite hooks unasked.
 func Status(site Site) Report {
-	if site.Bare {
-		return Report{Cause: fmt.Sprintf("%q is a bare repository, in which git runs no commit hooks", site.CommonDir)}
-	}
 	var r Report
 	var bad []EventStatus
-	for _, event := range Events() {
+	for _, event := range site.Events() {
 		s := statusOf(site, event)
 		r.Events = append(r.Events, s)
 		if s.State != Active {
@@ -63,7 +60,7 @@ func cause(site Site, bad []EventStatus) string {
 			return s.Note
 		}
 	}
-	if len(bad) == len(Events()) && allMissing(bad) {
+	if len(bad) == len(site.Events()) && allMissing(bad) {
 		return fmt.Sprintf("no hooks of git-agentmail in %q", site.HooksDir)
 	}
 	text := fmt.Sprintf("%s %s", bad[0].Event, bad[0].Note)

@@ -1,0 +1,176 @@
+package mailbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// prePush checks the commits that a push adds. Each is judged by whose it is: a
+// commit that its holder made may be pushed by anybody, and the holder may push
+// what anybody made. One that is older than a reservation does not touch it.
+func (h *hook) prePush() error {
+	var remote, url string
+	if len(h.req.Args) > 0 {
+		remote = h.req.Args[0]
+	}
+	if len(h.req.Args) > 1 {
+		url = h.req.Args[1]
+	}
+	updates, err := gitstore.ParseRefUpdates(h.req.Stdin)
+	if err != nil {
+		return err
+	}
+	updates = withoutOurs(updates)
+	held, err := h.b.holds(h.ctx, h.sn, h.who)
+	if err != nil || len(held) == 0 || len(updates) == 0 {
+		return err
+	}
+	commits, err := h.b.repo.Pushed(h.ctx, remote, url, updates)
+	if err != nil {
+		return err
+	}
+	return h.judge(held, commits)
+}
+
+// preReceive does the same on a host, which knows of the commits what the logs that
+// were pushed to it say, and nothing of who pushes.
+func (h *hook) preReceive() error {
+	updates, err := gitstore.ParseReceived(h.req.Stdin)
+	if err != nil {
+		return err
+	}
+	updates = withoutOurs(updates)
+	held, err := h.b.holds(h.ctx, h.sn, h.who)
+	if err != nil || len(held) == 0 || len(updates) == 0 {
+		return err
+	}
+	commits, err := h.b.repo.Received(h.ctx, updates)
+	if err != nil {
+		return err
+	}
+	return h.judge(held, commits)
+}
+
+// judge decides about the commits of a push.
+func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
+	if len(commits) == 0 {
+		return nil
+	}
+	authors, err := h.b.authors(h.ctx, h.sn)
+	if err != nil {
+		return err
+	}
+	since := map[string]int64{}
+	leases, err := h.b.leases(h.ctx, h.sn)
+	if err != nil {
+		return err
+	}
+	for id, l := range leases {
+		since[id] = l.Since.Time().Unix() // a commit knows whole seconds
+	}
+	var blocks []guard.Block
+	seen := map[string]bool{}
+	for _, c := range commits {
+		h.v.Checked += len(c.Changed)
+		author, known := authors[c.OID]
+		if !known {
+			author = h.who.ID
+		}
+		var binding []guard.Held
+		for _, l := range held {
+			if (author == "" || l.Holder != author) && c.Time.Unix() >= since[l.ID] {
+				binding = append(binding, l)
+			}
+		}
+		found, err := guard.Check(entriesOf(c.Changed), binding, h.b.ignoreCase(h.ctx))
+		if err != nil {
+			return err
+		}
+		for _, bl := range found {
+			if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
+				seen[key] = true
+				blocks = append(blocks, bl)
+			}
+		}
+	}
+	blocks, err = h.elsewhere(blocks)
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	h.refuse("this push touches "+paths(blocks)+" that others reserved", blocks)
+	return nil
+}
+
+// withoutOurs leaves out pushes of the mailbox's own refs.
+func withoutOurs(updates []gitstore.RefUpdate) []gitstore.RefUpdate {
+	var kept []gitstore.RefUpdate
+	for _, u := range updates {
+		if !strings.HasPrefix(u.RemoteRef, "refs/agentmail/") {
+			kept = append(kept, u)
+		}
+	}
+	return kept
+}
+
+// authors returns whose each recorded commit is, by the events of the time that
+// a live reservation can reach back to.
+func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot) (map[gitstore.OID]string, error) {
+	st := mail.NewState()
+	if err := b.walk(ctx, sn, "events/", recent("events", b.now().Add(-mail.MaxTTL)), st.Apply); err != nil {
+		return nil, err
+	}
+	out := map[gitstore.OID]string{}
+	for oid, list := range st.Commits {
+		out[oid] = list[0].By // the first record is the one made with the commit
+	}
+	return out, nil
+}
+
+// bypassOption is how a pusher gives the reason for overruling a host: git push -o.
+const bypassOption = "agentmail-bypass="
+
+// pushOption returns the reason that came with a push, or "".
+func (h *hook) pushOption() string {
+	n, _ := strconv.Atoi(h.b.getenv("GIT_PUSH_OPTION_COUNT"))
+	for i := range n {
+		if reason, ok := strings.CutPrefix(h.b.getenv(fmt.Sprintf("GIT_PUSH_OPTION_%d", i)), bypassOption); ok {
+			return clip(strings.ToValidUTF8(reason, "?"), maxReason)
+		}
+	}
+	return ""
+}
+
+// receiveHint tells a pusher what a host can do for them.
+func (h *hook) receiveHint() {
+	if h.req.Event != PreReceive || !h.v.Stop {
+		return
+	}
+	h.v.Err.Hint("made by the holder? push its log first: git push REMOTE 'refs/agentmail/log/*:refs/agentmail/log/*'")
+	if v, _ := h.b.repo.Get(h.ctx, "receive.advertisepushoptions"); v.Value == "true" {
+		h.v.Err.Hint(`push anyway:  git push -o %s"why"`, bypassOption)
+	}
+}
+
+// auditFile is where a host notes a bypass, a line of JSON each: git allows no
+// ref to move while a push is being received.
+const auditFile = "audit.jsonl"
+
+func (b *Box) audit(reason string, blocks []guard.Block) error {
+	line, err := json.Marshal(struct {
+		At      mail.Time      `json:"at"`
+		Event   string         `json:"event"`
+		Reason  string         `json:"reason"`
+		Touched []mail.Touched `json:"touched"`
+	}{mail.At(b.now()), PreReceive, reason, touched(blocks)})
+	if err != nil {
+		return err
+	}
+	return asMail(b.store.Note(auditFile, line))
+}
