@@ -38,14 +38,14 @@ func newVictim(t *testing.T) *victim {
 	s := open(t, v.env, v.dir, Options{})
 	for i := range 3 {
 		had := map[string]bool{}
-		before, _ := s.ourPacks(false)
+		before, _ := s.ourPacks(context.Background(), false)
 		for _, p := range before {
 			had[p.base] = true
 		}
 		path := fmt.Sprintf("a/%d", i)
 		put(t, s, path, path)
 		v.files[path] = path
-		after, _ := s.ourPacks(false)
+		after, _ := s.ourPacks(context.Background(), false)
 		for _, p := range after {
 			if !had[p.base] {
 				v.packs = append(v.packs, filepath.Base(p.base))

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -17,7 +18,7 @@ const (
 	cacheName = "agentmail-cache" // may be deleted at any moment
 )
 
-// Dir is the directory of the store's own durable files, such as the lock.
+// dir names one of the store's own durable files, such as the lock.
 func (r *Repo) dir(elem ...string) string {
 	return filepath.Join(append([]string{r.CommonDir, dirName}, elem...)...)
 }
@@ -28,55 +29,99 @@ func (r *Repo) CachePath(elem ...string) string {
 	return filepath.Join(append([]string{r.CommonDir, cacheName}, elem...)...)
 }
 
-// perms are the modes for new files and directories under the repository's
-// core.sharedRepository.
-type perms struct{ file, dir os.FileMode }
-
-func (r *Repo) perms(shared string) perms {
-	switch shared {
-	case "group", "true", "1":
-		return perms{0o660, 0o770 | os.ModeSetgid}
-	case "all", "world", "everybody", "2":
-		return perms{0o664, 0o775 | os.ModeSetgid}
-	}
-	if n, err := strconv.ParseUint(shared, 8, 32); err == nil && n > 2 {
-		m := os.FileMode(n) & 0o666
-		return perms{m, m | m&0o444>>2 | os.ModeSetgid}
-	}
-	return perms{0, 0} // as the umask says
+// sharing is what core.sharedRepository asks of new files and directories, as git
+// does it itself: a word adds bits to what the umask leaves, a number replaces it.
+// The zero value is the umask alone.
+type sharing struct {
+	bits  fs.FileMode
+	exact bool
 }
 
-// mkdir makes dir and its parents below the common git directory.
-func (p perms) mkdir(dir string) error {
+func parseSharing(v string) sharing {
+	group, all := sharing{bits: 0o660}, sharing{bits: 0o664}
+	switch v = strings.ToLower(v); v {
+	case "", "umask", "false", "no", "off":
+		return sharing{}
+	case "group", "true", "yes", "on":
+		return group
+	case "all", "world", "everybody":
+		return all
+	}
+	n, err := strconv.ParseUint(v, 8, 32)
+	switch {
+	case err != nil || n == 0:
+		return sharing{}
+	case n == 1:
+		return group
+	case n == 2:
+		return all
+	}
+	return sharing{fs.FileMode(n) & 0o666, true}
+}
+
+// Mode returns the mode for a file or directory that was made with mode m.
+func (sh sharing) Mode(m fs.FileMode) fs.FileMode {
+	if sh.bits == 0 {
+		return m
+	}
+	bits := sh.bits
+	if m&0o200 == 0 {
+		bits &^= 0o222
+	}
+	if m.IsDir() || m&0o100 != 0 {
+		bits |= bits & 0o444 >> 2
+	}
+	perm := m.Perm() | bits
+	if sh.exact {
+		perm = bits
+	}
+	if m.IsDir() && sh.bits&0o060 != 0 {
+		return perm | fs.ModeSetgid
+	}
+	return perm
+}
+
+// apply gives a file or directory that was just made its mode.
+func (sh sharing) apply(name string) error {
+	if sh.bits == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	st, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(name, sh.Mode(st.Mode()))
+}
+
+// mkdir makes dir and its parents below the common git directory. What is there
+// keeps its mode: it may belong to somebody else.
+func (sh sharing) mkdir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := p.mkdir(filepath.Dir(dir)); err != nil {
+	if err := sh.mkdir(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return p.apply(dir, p.dir)
-}
-
-func (p perms) apply(name string, mode os.FileMode) error {
-	if mode == 0 || runtime.GOOS == "windows" {
+	err := os.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	return os.Chmod(name, mode)
+	if err != nil {
+		return err
+	}
+	return sh.apply(dir)
 }
 
 // write replaces the file name in one step: whoever reads it sees the old bytes
 // or the new. With sync the new bytes also survive a power cut. The new file is
-// made in tmp: what a killed process leaves there, the next writer removes.
-func (p perms) write(tmp, name string, data []byte, sync bool) (err error) {
+// made in tmp first; what a killed process leaves there is clearTemp's to remove.
+func (sh sharing) write(tmp, name string, data []byte, sync bool) (err error) {
 	for _, dir := range []string{tmp, filepath.Dir(name)} {
-		if err := p.mkdir(dir); err != nil {
+		if err := sh.mkdir(dir); err != nil {
 			return err
 		}
 	}
-	f, err := os.CreateTemp(tmp, ".tmp-*")
+	f, err := createTemp(tmp)
 	if err != nil {
 		return err
 	}
@@ -93,11 +138,7 @@ func (p perms) write(tmp, name string, data []byte, sync bool) (err error) {
 		err = cerr
 	}
 	if err == nil {
-		mode := p.file
-		if mode == 0 {
-			mode = 0o644 // CreateTemp makes 0600
-		}
-		err = os.Chmod(f.Name(), mode)
+		err = sh.apply(f.Name())
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), name)
@@ -106,6 +147,16 @@ func (p perms) write(tmp, name string, data []byte, sync bool) (err error) {
 		err = syncDir(filepath.Dir(name))
 	}
 	return err
+}
+
+// createTemp is os.CreateTemp with the mode that the umask leaves.
+func createTemp(dir string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(filepath.Join(dir, ".tmp-"+NewID(cryptoRand)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
 }
 
 // syncDir makes names in dir survive a power cut. Without it a renamed file, or
@@ -141,7 +192,7 @@ func readJSON(name string, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// writable turns a failed write into an error that says what to do about it.
+// writeError turns a failed write into an error that says what to do about it.
 func (r *Repo) writeError(doing string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

@@ -12,14 +12,15 @@ import (
 // that wrote the file is still there.
 func (s *Store) Hold(name string) (release func(), err error) {
 	path := s.repo.CachePath(name)
-	if err := s.perms().mkdir(filepath.Dir(path)); err != nil {
+	if err := s.repo.sharing().mkdir(filepath.Dir(path)); err != nil {
 		return nil, s.repo.writeError("mark "+name, err)
 	}
-	fl := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	fl := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
 	ok, err := fl.TryLock()
 	if err != nil {
 		return nil, s.repo.writeError("mark "+name, err)
 	}
+	s.repo.sharing().apply(path) // others ask by it whether we live
 	if !ok {
 		return nil, errf(Locked, "%q is held by another process", path)
 	}
@@ -33,7 +34,7 @@ func (r *Repo) heldFile(path string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	fl := flock.New(path, flock.SetFlag(os.O_RDWR))
+	fl := flock.New(path, flock.SetFlag(os.O_RDONLY))
 	ok, err := fl.TryLock()
 	if ok {
 		fl.Unlock()

@@ -255,6 +255,7 @@ func kinds() map[string]func(t *testing.T, env []string, root string) kind {
 		"small packs":        config("pack.packSizeLimit", "1m"),
 		"no reflogs":         config("core.logAllRefUpdates", "false"),
 		"reverse index":      config("pack.writeReverseIndex", "true"),
+		"old indexes":        config("pack.indexVersion", "1"),
 		"precious":           with([]string{"config", "core.repositoryformatversion", "1"}, []string{"config", "extensions.preciousObjects", "true"}),
 		"multi-pack index":   with([]string{"repack", "-q", "-d"}, []string{"multi-pack-index", "write"}),
 		"commit graph":       with([]string{"commit-graph", "write", "--reachable"}),
@@ -361,7 +362,7 @@ func TestPartialCloneStaysOffline(t *testing.T) {
 		s := open(t, env, dir, Options{})
 		fill(t, s, 0, MaxPacks+2)
 		contents(t, env, dir)
-		packs, err := s.ourPacks(false)
+		packs, err := s.ourPacks(context.Background(), false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,11 +39,11 @@ func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*
 	name := s.repo.dir("lock")
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for {
+	for made := 0; ; made++ {
 		flag := os.O_RDWR
 		if create {
 			flag |= os.O_CREATE
-			if err := s.perms().mkdir(s.repo.dir()); err != nil {
+			if err := s.repo.sharing().mkdir(s.repo.dir()); err != nil {
 				return nil, s.repo.writeError("open the mailbox for writing", err)
 			}
 		}
@@ -61,7 +61,7 @@ func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*
 			return nil, s.busy(name)
 		}
 		if err != nil {
-			if create && errors.Is(err, fs.ErrNotExist) {
+			if create && made == 0 && errors.Is(err, fs.ErrNotExist) {
 				continue // the directory went meanwhile
 			}
 			return nil, s.repo.writeError("open the mailbox for writing", err)
@@ -74,8 +74,7 @@ func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*
 			fl.Unlock()
 			continue
 		}
-		p := s.perms()
-		p.apply(name, p.file)
+		s.repo.sharing().apply(name)
 		if data, err := json.Marshal(holder{os.Getpid(), s.opt.Who, s.opt.Now().UTC()}); err == nil {
 			os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -240,6 +241,10 @@ func childPlain(c childConfig) error {
 		cmd.Dir, cmd.Stdin = c.Dir, strings.NewReader(stdin)
 		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=P", "GIT_AUTHOR_EMAIL=p@x", "GIT_COMMITTER_NAME=P", "GIT_COMMITTER_EMAIL=p@x")
 		out, err := cmd.Output()
+		var ee *exec.ExitError
+		if errors.As(err, &ee) {
+			err = fmt.Errorf("git %q: %w: %s", args, err, ee.Stderr)
+		}
 		return strings.TrimSpace(string(out)), err
 	}
 	for i := 0; i < c.Count; i++ {
@@ -260,7 +265,7 @@ func childPlain(c childConfig) error {
 			}
 			tree, err := run(list+"\n100644 blob "+blob+"\t"+name+"\n", "mktree")
 			if err != nil {
-				return err
+				continue // mktree alone does not look for packs again when one it knew was merged
 			}
 			oid, err := run("", "commit-tree", "-p", old, "-m", name, tree)
 			if err != nil {

@@ -31,6 +31,7 @@ type move struct {
 
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
+	stdout strings.Builder
 	stderr strings.Builder
 	mark   *os.File
 	err    error // it could not be started
@@ -50,10 +51,11 @@ func (s *Store) startMove(ctx context.Context, replica string, oid, old OID, why
 func (m *move) ref() string { return logRef(m.replica) }
 
 func (m *move) start() {
-	m.mark = m.s.moving(m.ref(), m.oid)
+	m.mark = m.s.moving()
+	m.stdout.Reset()
 	m.stderr.Reset()
 	m.cmd = exec.Command("git", m.args...)
-	m.cmd.Dir, m.cmd.Env, m.cmd.Stderr = m.s.repo.CommonDir, m.env, &m.stderr
+	m.cmd.Dir, m.cmd.Env, m.cmd.Stdout, m.cmd.Stderr = m.s.repo.CommonDir, m.env, &m.stdout, &m.stderr
 	if m.mark != nil {
 		m.cmd.ExtraFiles = []*os.File{m.mark}
 	}
@@ -68,8 +70,10 @@ func (m *move) start() {
 func (m *move) end(orders string) error {
 	err := m.err
 	if err == nil {
-		// A git that has ended already says why in its status.
-		io.WriteString(m.stdin, orders)
+		if orders != "" {
+			note(m.mark, m.ref(), m.oid)
+		}
+		io.WriteString(m.stdin, orders) // should git not get them, it does not say that it is done
 		m.stdin.Close()
 		err = m.cmd.Wait()
 	}
@@ -85,6 +89,9 @@ func (m *move) end(orders string) error {
 	}
 	if err != nil {
 		return errf(GitFailed, "start git update-ref: %w", err)
+	}
+	if orders != "" && !strings.Contains(m.stdout.String(), "commit: ok") {
+		return errf(GitFailed, "git update-ref ended without a word about %s", m.ref())
 	}
 	return nil
 }

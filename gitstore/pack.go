@@ -103,11 +103,8 @@ func (s *Store) writePack(n *newObjects) error {
 	}
 	base := s.repo.dir("tmp", "pack-"+sum)
 	synced := make(chan error, 1)
-	go func() { synced <- s.writeObjectFile(base+".pack", pack, true) }() // the disk takes both at once
-	err = cmp.Or(
-		s.writeObjectFile(base+".keep", []byte(keepNote+"\n"), false), // its loss after a power cut costs nothing but a repack
-		s.writeObjectFile(base+".idx", idx, true),
-		<-synced)
+	go func() { synced <- s.writeObjectFile(base+".pack", pack) }() // the disk takes both at once
+	err = cmp.Or(s.writeNote(base), s.writeObjectFile(base+".idx", idx), <-synced)
 	if err != nil {
 		s.clearTemp()
 		return s.repo.writeError("write a pack", err)
@@ -119,7 +116,7 @@ func (s *Store) writePack(n *newObjects) error {
 // left in it that were killed. The caller holds the lock.
 func (s *Store) clearTemp() error {
 	dir := s.repo.dir("tmp")
-	if err := s.perms().mkdir(dir); err != nil {
+	if err := s.repo.sharing().mkdir(dir); err != nil {
 		return err
 	}
 	old, err := os.ReadDir(dir)
@@ -129,12 +126,36 @@ func (s *Store) clearTemp() error {
 	return err
 }
 
-func (s *Store) writeObjectFile(name string, data []byte, sync bool) error {
-	mode := os.FileMode(0o444) // git's own packs are read-only
-	if p := s.perms(); p.file != 0 {
-		mode = p.file &^ 0o222
+// writeNote makes base.keep. All of them are one file with many names, which was
+// synced once: an empty one, as a power cut could leave it, would keep a pack for
+// ever that nobody knows for ours.
+func (s *Store) writeNote(base string) error {
+	name := s.repo.dir("keep")
+	text, err := os.ReadFile(name)
+	if err == nil && !bytes.HasPrefix(text, []byte(keepNote)) {
+		err = cmp.Or(os.Remove(name), fs.ErrNotExist) // no note to go on with
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err == nil {
+		err = os.Link(name, base+".keep")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.writeObjectFile(name+".tmp", []byte(keepNote+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := os.Rename(name+".tmp", name); err != nil {
+			return err
+		}
+		err = os.Link(name, base+".keep")
+	}
+	if err != nil { // a file system without such links, or a file of another user's
+		return s.writeObjectFile(base+".keep", []byte(keepNote+"\n"))
+	}
+	return nil
+}
+
+// writeObjectFile makes a file as git makes its packs, read-only, and syncs it.
+func (s *Store) writeObjectFile(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
 	if err != nil {
 		return err
 	}
@@ -142,8 +163,9 @@ func (s *Store) writeObjectFile(name string, data []byte, sync bool) error {
 		f.Close()
 		return err
 	}
-	if !sync {
-		return f.Close()
+	if err := s.repo.sharing().apply(name); err != nil {
+		f.Close()
+		return err
 	}
 	return syncFile(f)
 }
@@ -153,7 +175,7 @@ func (s *Store) writeObjectFile(name string, data []byte, sync bool) error {
 // so that no git sees an index without its pack.
 func (s *Store) install(base string) error {
 	dir := filepath.Join(s.repo.Objects, "pack")
-	if err := s.perms().mkdir(dir); err != nil {
+	if err := s.repo.sharing().mkdir(dir); err != nil {
 		return s.repo.writeError("write a pack", err)
 	}
 	for _, ext := range []string{".keep", ".pack", ".idx"} {
@@ -177,10 +199,11 @@ type packFile struct {
 	size int64
 }
 
-// ourPacks returns the packs that this package wrote, smallest first. With
-// clean, which is for the holder of the lock, what a killed writer left of one
-// is removed; to anybody else it may be a pack that is just arriving.
-func (s *Store) ourPacks(clean bool) ([]packFile, error) {
+// ourPacks returns the packs that this package wrote, smallest first. With mend,
+// which is for the holder of the lock, one without an index gets another: a writer
+// was killed, or something removed it. To anybody else it may be a pack that is
+// just arriving.
+func (s *Store) ourPacks(ctx context.Context, mend bool) ([]packFile, error) {
 	bases, err := s.noted()
 	if err != nil {
 		return nil, err
@@ -188,10 +211,20 @@ func (s *Store) ourPacks(clean bool) ([]packFile, error) {
 	var packs []packFile
 	for _, base := range bases {
 		st, err := os.Stat(base + ".pack")
-		if _, ierr := os.Stat(base + ".idx"); err == nil && ierr == nil {
+		if errors.Is(err, fs.ErrNotExist) && mend {
+			if _, err := os.Stat(base + ".idx"); errors.Is(err, fs.ErrNotExist) {
+				os.Remove(base + ".keep")
+			}
+		}
+		if err != nil {
+			continue
+		}
+		_, err = os.Stat(base + ".idx")
+		if errors.Is(err, fs.ErrNotExist) && mend {
+			_, err = s.repo.own(ctx, nil, "index-pack", base+".pack")
+		}
+		if err == nil {
 			packs = append(packs, packFile{base, st.Size()})
-		} else if clean && !errors.Is(ierr, fs.ErrPermission) {
-			s.removeHalf(base)
 		}
 	}
 	slices.SortFunc(packs, func(a, b packFile) int { return cmp.Compare(a.size, b.size) })
@@ -218,30 +251,6 @@ func (s *Store) noted() ([]string, error) {
 	return bases, nil
 }
 
-// removeHalf removes a pack without an index, to which nothing can refer. It is
-// put aside first, for should the lock not exclude others (across the boundary
-// of a virtual machine) its index may come while we look.
-func (s *Store) removeHalf(base string) {
-	if _, err := os.Stat(base + ".idx"); err == nil {
-		return // an index without its pack: somebody's damage, not ours to hide
-	}
-	aside := s.repo.dir("tmp", filepath.Base(base)+".pack")
-	if s.perms().mkdir(filepath.Dir(aside)) != nil {
-		return
-	}
-	err := os.Rename(base+".pack", aside)
-	if err == nil {
-		if _, err := os.Stat(base + ".idx"); err == nil {
-			os.Rename(aside, base+".pack")
-			return
-		}
-		err = os.Remove(aside)
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		os.Remove(base + ".keep")
-	}
-}
-
 func globEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
@@ -254,7 +263,7 @@ func (s *Store) mergePacks(ctx context.Context) error {
 	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks {
 		return err
 	}
-	packs, err := s.ourPacks(true)
+	packs, err := s.ourPacks(ctx, true)
 	if err != nil || len(packs) < MaxPacks {
 		return err
 	}
@@ -292,13 +301,13 @@ func (s *Store) mergePacks(ctx context.Context) error {
 	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
 		"GIT_OBJECT_DIRECTORY="+tmp, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
 	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
-		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
+		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.indexVersion=2", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
 		"pack-objects", "--quiet", filepath.Join(tmp, "pack"))...)
 	if err != nil {
 		return errf(GitFailed, "merge packs: %w", err)
 	}
 	base := filepath.Join(tmp, "pack-"+strings.TrimSpace(string(out)))
-	if err := s.writeObjectFile(base+".keep", []byte(keepNote+"\n"), false); err != nil {
+	if err := s.writeNote(base); err != nil {
 		return s.repo.writeError("merge packs", err)
 	}
 	if err := s.install(base); err != nil {
@@ -355,10 +364,16 @@ func (s *Store) unlist(ctx context.Context, packs []packFile) error {
 	if err != nil {
 		return s.repo.writeError("read the multi-pack index", err)
 	}
+	noted, err := s.noted()
+	if err != nil {
+		return s.repo.writeError("read the multi-pack index", err)
+	}
+	// None of ours, not only without those that go: else each merge would have to
+	// write again what may be the index of millions of objects.
 	var stay bytes.Buffer
 	for _, e := range entries {
 		base, ok := strings.CutSuffix(e.Name(), ".idx")
-		if ok && !slices.ContainsFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == base }) {
+		if ok && !slices.Contains(noted, filepath.Join(dir, base)) && !slices.ContainsFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == base }) {
 			stay.WriteString(e.Name() + "\n")
 		}
 	}

@@ -310,7 +310,7 @@ func TestPurgeBetweenLookAndRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.restore(ctx, sn, back); err != nil {
+	if err := s.restore(ctx, sn, back, restoreWait); err != nil {
 		t.Error(err)
 	}
 	l.release()

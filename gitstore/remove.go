@@ -15,7 +15,7 @@ import (
 // SetUp makes the store's directory and leaves data in manifest/name, so that
 // the repository counts as set up before anything was written to it.
 func (s *Store) SetUp(name string, data []byte) error {
-	if err := s.perms().write(s.repo.dir("manifest"), s.repo.dir("manifest", name), data, true); err != nil {
+	if err := s.repo.sharing().write(s.repo.dir("manifest"), s.repo.dir("manifest", name), data, true); err != nil {
 		return s.repo.writeError("set up the mailbox", err)
 	}
 	return nil
@@ -24,14 +24,14 @@ func (s *Store) SetUp(name string, data []byte) error {
 // Note adds a line to a file of the store's own directory that no log holds: for
 // what must be kept while git lets no ref move.
 func (s *Store) Note(name string, line []byte) error {
-	p, path := s.perms(), s.repo.dir(name)
-	err := p.mkdir(s.repo.dir())
+	sh, path := s.repo.sharing(), s.repo.dir(name)
+	err := sh.mkdir(s.repo.dir())
 	var f *os.File
 	if err == nil {
 		f, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
 	}
 	if err == nil {
-		p.apply(path, p.file)
+		sh.apply(path)
 		_, err = f.Write(append(line, '\n'))
 		err = errors.Join(err, syncFile(f))
 	}
@@ -64,7 +64,7 @@ func (s *Store) Footprint(ctx context.Context, keepMail bool) ([]string, error) 
 			return nil, err
 		}
 		list = append(list, refs...)
-		packs, err := s.ourPacks(false)
+		packs, err := s.ourPacks(ctx, false)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +180,7 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 // has come to need: git does not write an object again that it finds anywhere, so
 // a file of theirs with the same content as an attachment lives in our pack.
 func (s *Store) removePacks(ctx context.Context) error {
-	packs, err := s.ourPacks(true)
+	packs, err := s.ourPacks(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -265,17 +265,13 @@ func (s *Store) forgetCopied(ctx context.Context, needed map[OID]bool, ours []pa
 		if _, err := os.Stat(base + ".pack"); err != nil {
 			continue // an index that has lost its pack
 		}
-		data, err := os.ReadFile(idx)
+		list, err := s.packed(packFile{base: base})
 		if err != nil {
-			return s.repo.writeError("read a pack's index", err)
+			return err
 		}
-		list, err := s.repo.own(ctx, data, "show-index") // it knows the indexes of every git there was
-		if err != nil {
-			return gitFailure("read a pack's index", err)
-		}
-		for line := range strings.SplitSeq(string(list), "\n") {
-			if f := strings.Fields(line); len(f) >= 2 && shared[f[1]] {
-				delete(needed, f[1])
+		for _, oid := range list {
+			if shared[oid] {
+				delete(needed, oid)
 			}
 		}
 	}
@@ -343,7 +339,7 @@ type Health struct {
 // Health looks at the store without changing it.
 func (s *Store) Health(ctx context.Context) (Health, error) {
 	var h Health
-	packs, err := s.ourPacks(false)
+	packs, err := s.ourPacks(ctx, false)
 	if err != nil {
 		return h, err
 	}

@@ -42,7 +42,7 @@ func (s *Store) saveReplica(id string) error {
 	if err != nil {
 		return err
 	}
-	return s.perms().write(s.repo.dir("tmp"), s.repo.dir("replica.json"), append(data, '\n'), true)
+	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir("replica.json"), append(data, '\n'), true)
 }
 
 const crockford = "0123456789abcdefghjkmnpqrstvwxyz"

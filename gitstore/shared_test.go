@@ -14,6 +14,44 @@ import (
 	"time"
 )
 
+// TestSharing compares the modes that we ask for with those of what git makes under
+// the same setting and umask.
+func TestSharing(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	mode := func(file string) fs.FileMode {
+		st, err := os.Lstat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Mode() & (fs.ModePerm | fs.ModeSetgid)
+	}
+	for _, setting := range []string{"umask", "group", "true", "yes", "1", "all", "world", "everybody", "2", "0600", "0640", "0660", "0664", "0644", "false", "0"} {
+		for _, mask := range []fs.FileMode{0o022, 0o077, 0o002, 0o027} {
+			dir := t.TempDir()
+			cmd := exec.Command("sh", "-c", fmt.Sprintf(`umask %04o && git init -q r && cd r && git config core.sharedRepository %s &&
+				echo x | git hash-object -w --stdin && git update-ref refs/a/b "$(git commit-tree -m x "$(git write-tree)" < /dev/null)"`, mask, setting))
+			cmd.Dir, cmd.Env = dir, append(env, "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@x", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@x")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v", out, err)
+			}
+			sh, r := parseSharing(setting), filepath.Join(dir, "r", ".git")
+			for _, c := range []struct {
+				file string
+				made fs.FileMode
+			}{
+				{"refs/a", fs.ModeDir | 0o777},
+				{"refs/a/b", 0o666},
+				{"objects/58/7be6b4c3f93f93c489c0111bba5596147a26cb", 0o444},
+			} {
+				if got, want := sh.Mode(c.made&^mask)&^fs.ModeDir, mode(filepath.Join(r, c.file)); got != want {
+					t.Errorf("%s, umask %04o, %s: %v, git makes %v", setting, mask, c.file, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestSharedModes checks the modes of all that we make under each setting of
 // core.sharedRepository against those of what git makes.
 func TestSharedModes(t *testing.T) {
@@ -56,7 +94,7 @@ func TestSharedModes(t *testing.T) {
 				switch {
 				case st.IsDir():
 					want = c.dir
-				case strings.Contains(name, "objects/pack"):
+				case strings.Contains(name, "objects/pack"), strings.HasSuffix(name, "agentmail/keep"):
 					want = c.pack
 				}
 				mode := st.Mode() & (fs.ModePerm | fs.ModeSetgid)

@@ -27,6 +27,9 @@ type Repo struct {
 	local     map[string]string
 	localErr  error
 
+	sharedOnce sync.Once
+	shared     sharing
+
 	configOnce sync.Once
 	configList []Setting
 	configErr  error
@@ -191,6 +194,18 @@ func (r *Repo) Get(ctx context.Context, key string) (Setting, bool) {
 	}
 	return Setting{}, false
 }
+
+func (r *Repo) sharing() sharing {
+	r.sharedOnce.Do(func() {
+		v, _ := r.Get(context.Background(), "core.sharedrepository")
+		r.shared = parseSharing(v.Value)
+	})
+	return r.shared
+}
+
+// SharedMode returns the mode that core.sharedRepository asks for in place of m,
+// with which a file was made.
+func (r *Repo) SharedMode(m os.FileMode) os.FileMode { return r.sharing().Mode(m) }
 
 // Local returns the value of key in the repository's own configuration file
 // alone. The guard's switches are read this way: a global setting or a `git -c`

@@ -62,8 +62,6 @@ type Store struct {
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing
 
-	permsOnce sync.Once
-	permsVal  perms
 }
 
 // Open returns the store of the repository. It reads nothing and makes nothing.
@@ -94,14 +92,6 @@ func (s *Store) Repo() *Repo { return s.repo }
 // Close ends the git process that reads objects. The store stays usable.
 func (s *Store) Close() { s.objects.close() }
 
-func (s *Store) perms() perms {
-	s.permsOnce.Do(func() {
-		v, _ := s.repo.Get(context.Background(), "core.sharedrepository")
-		s.permsVal = s.repo.perms(v.Value)
-	})
-	return s.permsVal
-}
-
 // Exists reports whether this repository was ever set up for, or received,
 // mail: it costs two look-ups and no git process.
 func (s *Store) Exists() (bool, error) {
@@ -125,7 +115,7 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	// Best effort: a reader without the right to write, or one beside a writer,
 	// goes on with the accepted state in memory.
 	if l, err := s.acquire(ctx, restoreWait, false); err == nil {
-		s.restore(ctx, sn, back)
+		s.restore(ctx, sn, back, restoreWait)
 		l.release()
 	}
 	return sn, nil
@@ -213,8 +203,9 @@ func wrapLog(replica string, err error) error {
 }
 
 // restore moves refs back to what sn says was last accepted. The caller holds
-// the lock. The error is about this clone's own log.
-func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) error {
+// the lock, and wait bounds what it waits for git's own. The error is about this
+// clone's own log.
+func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID, wait time.Duration) error {
 	if len(back) == 0 {
 		return nil
 	}
@@ -225,7 +216,7 @@ func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID) 
 	}
 	var failed error
 	for replica, old := range back {
-		err := s.moveRef(ctx, replica, sn.logs[replica].OID, old, "restored", restoreWait)
+		err := s.moveRef(ctx, replica, sn.logs[replica].OID, old, "restored", wait)
 		if err == nil {
 			s.opt.Report("restored " + logRef(replica) + ", which something had removed or set back")
 		} else if replica == sn.own {
@@ -244,10 +235,10 @@ func (s *Store) remember(sn *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	return s.perms().write(s.repo.dir("tmp"), s.repo.dir("tips.json"), append(data, '\n'), false)
+	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir("tips.json"), append(data, '\n'), false)
 }
 
 // WriteCache replaces a cache file; failing to is no error for anybody.
 func (s *Store) WriteCache(name string, data []byte) {
-	s.perms().write(s.repo.CachePath(), s.repo.CachePath(name), data, false)
+	s.repo.sharing().write(s.repo.CachePath(), s.repo.CachePath(name), data, false)
 }

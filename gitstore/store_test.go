@@ -171,7 +171,7 @@ func TestPacksAreMerged(t *testing.T) {
 	for i := range n {
 		put(t, s, fmt.Sprintf("m/%02d/%d", i%7, i), fmt.Sprint(i))
 	}
-	packs, err := s.ourPacks(false)
+	packs, err := s.ourPacks(context.Background(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

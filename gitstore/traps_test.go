@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,7 +149,7 @@ func TestUserRepacks(t *testing.T) {
 					t.Errorf("the open store lists %d files, want %d: %v", len(files), len(want), err)
 				}
 			}
-			if packs, err := s.ourPacks(false); err != nil || len(packs) > MaxPacks {
+			if packs, err := s.ourPacks(context.Background(), false); err != nil || len(packs) > MaxPacks {
 				t.Errorf("%d packs, %v", len(packs), err)
 			}
 			if err := s.Purge(context.Background(), false); err != nil {
@@ -264,10 +265,135 @@ func TestGarbageCollectionInBetween(t *testing.T) {
 	env := testEnv(t)
 	dir := newRepo(t, env)
 	fill(t, open(t, env, dir, Options{}), 0, 1)
-	log := shim(t, env, `*" update-ref "*) GIT reflog expire --expire=now --all && GIT gc -q --prune=now && echo pruned >>LOG || exit 1;;`)
+	log := shim(t, env, `*" update-ref "*) in=$(cat) && GIT reflog expire --expire=now --all && GIT gc -q --prune=now && echo pruned >>LOG || exit 1
+		printf '%s\n' "$in" | GIT "$@"; exit;;`)
 	want := fill(t, open(t, env, dir, Options{}), 1, 3)
 	if data, _ := os.ReadFile(log); strings.Count(string(data), "pruned") != 3 {
 		t.Fatalf("pruned: %q", data)
+	}
+	if got := contents(t, env, dir); !maps.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
+	}
+	sound(t, env, dir)
+}
+
+// TestGitThatDoesNotListen: a git that says it is done without having moved the ref
+// is not believed, and leaves nothing behind that is in the way of the next write.
+func TestGitThatDoesNotListen(t *testing.T) {
+	for name, branch := range map[string]string{
+		"reads nothing":       `*" update-ref "*) exit 0;;`,
+		"loses the last word": `*" update-ref "*) head -n 2 | GIT "$@"; exit;;`,
+		"fails":               `*" update-ref "*) cat > /dev/null; exit 1;;`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := testEnv(t)
+			dir := newRepo(t, env)
+			want := fill(t, open(t, env, dir, Options{}), 0, 1)
+			deaf := slices.Clone(env)
+			shim(t, deaf, branch)
+			if _, err := open(t, deaf, dir, Options{}).Update(context.Background(), create("lost")); KindOf(err) != GitFailed {
+				t.Errorf("got %v", err)
+			}
+			t.Setenv("PATH", strings.SplitN(os.Getenv("PATH"), ":", 2)[1])
+			if got := contents(t, env, dir); !maps.Equal(got, want) {
+				t.Errorf("read %q, want %q", got, want)
+			}
+			if note, _ := os.ReadFile(filepath.Join(dir, ".git", "agentmail", "moving")); len(note) > 0 {
+				t.Errorf("the note %q was left", note)
+			}
+			put(t, open(t, env, dir, Options{}), "after", "x")
+			sound(t, env, dir)
+		})
+	}
+}
+
+// TestPackIsWrittenInVain: git waits to be told to move the ref, and the pack cannot
+// be written. Nothing moves, and no process is left waiting.
+func TestPackIsWrittenInVain(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	want := fill(t, open(t, env, dir, Options{}), 0, 1)
+	packs := filepath.Join(dir, ".git", "objects", "pack")
+	if err := os.Rename(packs, packs+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, packs, "in the way")
+	log := shim(t, env, `*" update-ref "*) echo begun >>LOG; GIT "$@"; echo "ended $?" >>LOG; exit;;`)
+	if _, err := open(t, env, dir, Options{}).Update(context.Background(), create("lost")); err == nil {
+		t.Error("no error")
+	}
+	if data, _ := os.ReadFile(log); len(data) > 0 && string(data) != "begun\nended 0\n" {
+		t.Errorf("git %q", data)
+	}
+	os.Remove(packs)
+	if err := os.Rename(packs+"-away", packs); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, env, dir); !maps.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
+	}
+	put(t, open(t, env, dir, Options{}), "after", "x")
+	sound(t, env, dir)
+}
+
+// TestPacked reads indexes of both versions as git does, and refuses broken ones.
+func TestPacked(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1", "2"} {
+		env := testEnv(t)
+		dir := newRepo(t, env)
+		git(t, env, dir, "-c", "pack.indexVersion="+version, "repack", "-q", "-a", "-d")
+		found, _ := filepath.Glob(filepath.Join(dir, ".git", "objects", "pack", "*.idx"))
+		if len(found) != 1 {
+			t.Fatal(found)
+		}
+		s, p := open(t, env, dir, Options{}), packFile{base: strings.TrimSuffix(found[0], ".idx")}
+		got, err := s.packed(p)
+		want := strings.Fields(git(t, env, dir, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)"))
+		if err != nil || len(want) < 2 || !slices.Equal(got, want) {
+			t.Errorf("version %s: %q, %v, git has %q", version, got, err, want)
+		}
+		data, err := os.ReadFile(found[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cut := range []int{0, 8, 1024, 1040} {
+			os.Remove(found[0])
+			writeFile(t, found[0], string(data[:cut]))
+			if list, err := s.packed(p); KindOf(err) != Damaged {
+				t.Errorf("version %s, %d bytes: %q, %v", version, cut, list, err)
+			}
+		}
+	}
+}
+
+// TestIndexIsMadeAgain: a pack of ours that lost its index, as a writer that was
+// killed leaves one, or somebody's hand, gets it back when packs are merged.
+func TestIndexIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	s := open(t, env, dir, Options{})
+	want := fill(t, s, 0, MaxPacks-1)
+	packs, err := s.ourPacks(context.Background(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packs[:len(packs)-2] {
+		if err := os.Rename(p.base+".idx", filepath.Join(t.TempDir(), "idx")); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	s.Close()
+	l, err := s.acquire(context.Background(), time.Second, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.ourPacks(context.Background(), true)
+	l.release()
+	if err != nil || len(got) != len(packs) {
+		t.Errorf("%d packs of %d, %v", len(got), len(packs), err)
 	}
 	if got := contents(t, env, dir); !maps.Equal(got, want) {
 		t.Errorf("read %q, want %q", got, want)

@@ -223,7 +223,7 @@ func (s *Store) commit(batch []*op) error {
 	for {
 		sn, back, err := s.look(ctx)
 		if err == nil {
-			err = s.restore(ctx, sn, back)
+			err = s.restore(ctx, sn, back, s.opt.LockWait)
 		}
 		if err == nil {
 			err = s.tryCommit(ctx, sn, batch)
@@ -231,7 +231,9 @@ func (s *Store) commit(batch []*op) error {
 		if KindOf(err) == Duplicate && len(batch) > 1 {
 			// One of them names a path that exists: let each stand for itself.
 			for _, o := range batch {
-				o.err = s.commit([]*op{o})
+				if err := s.commit([]*op{o}); err != nil {
+					o.err = err // else what its own function said stands there
+				}
 			}
 			return nil
 		}

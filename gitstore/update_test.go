@@ -68,6 +68,9 @@ func TestSharedCommit(t *testing.T) {
 		}, create("b")}, []Kind{"", bad, ""}, "a b"},
 		{"one names a path of another", []func(*Tx) (CommitInfo, error){create("a"), create("z", "a"), create("z")}, []Kind{"", Duplicate, ""}, "a z"},
 		{"one names a path of old", []func(*Tx) (CommitInfo, error){create("a"), create("b", "old/x"), create("c")}, []Kind{"", Duplicate, ""}, "a c"},
+		{"one names a path of old, one is refused by its owner", []func(*Tx) (CommitInfo, error){create("a"), create("b", "old/x"), func(tx *Tx) (CommitInfo, error) {
+			return CommitInfo{}, mine
+		}}, []Kind{"", Duplicate, bad}, "a"},
 		{"one makes a file where a directory is", []func(*Tx) (CommitInfo, error){create("a"), create("old"), create("c")}, []Kind{"", Duplicate, ""}, "a c"},
 		{"one makes a directory where a file is", []func(*Tx) (CommitInfo, error){create("a"), create("old/x/y"), create("c")}, []Kind{"", Duplicate, ""}, "a c"},
 		{"one makes a file and a directory of one name", []func(*Tx) (CommitInfo, error){create("a"), create("n/a", "n"), create("c")}, []Kind{"", Duplicate, ""}, "a c"},
@@ -169,7 +172,7 @@ func TestMovedForEver(t *testing.T) {
 		hasty.Close()
 		os.Remove(lock)
 	}
-	packs, err := s.ourPacks(false)
+	packs, err := s.ourPacks(context.Background(), false)
 	if err != nil || len(packs) > MaxPacks {
 		t.Errorf("%d packs, %v", len(packs), err)
 	}

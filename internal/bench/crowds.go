@@ -19,7 +19,7 @@ var crowds = []row{
 	{"500 messages under a `git gc --prune=now` loop", "0 lost, 0 failed", underGC},
 	{"user's `git fetch` and `git for-each-ref` during writes", "0 failures", besideWriters},
 	{"writers killed at random moments", "0 acknowledged writes lost", func(*bench) (result, error) {
-		return tell("a test: `go test ./gitstore -run Crash`"), nil
+		return tell("a test: `go test ./gitstore -run 'Kill|PowerCut'`"), nil
 	}},
 }
 
