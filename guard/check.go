@@ -18,6 +18,7 @@ type Held struct {
 	Holder     string // id of the agent
 	HolderName string
 	Reason     string
+	Since      time.Time // when it was first taken
 	Expires    time.Time
 	Worktree   string
 	Branch     string

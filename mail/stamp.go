@@ -41,7 +41,7 @@ func (t Time) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON implements json.Unmarshaler. The form is fixed, so it is read by
-// hand: a hook that reads a thousand reservations has three of these in each.
+// hand: a fold reads one in each record.
 func (t *Time) UnmarshalJSON(b []byte) error {
 	const form = `"0000-00-00T00:00:00.000Z"`
 	bad := len(b) != len(form)

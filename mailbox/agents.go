@@ -93,7 +93,7 @@ func (b *Box) Register(ctx context.Context, r RegisterRequest) (Agent, error) {
 		}
 		a = w.dir.Agents[c.Agent]
 		out = b.agentView(w.dir, a, own, c.At)
-		if r.Name != "" && !strings.EqualFold(r.Name, a.Name.Value) && !r.Adopt {
+		if r.Name != "" && !strings.EqualFold(r.Name, a.Name.Value) && !strings.EqualFold(r.Name, out.Name) && w.dir.Lookup(r.Name) != a && !r.Adopt {
 			out.RequestedName = r.Name
 		}
 		return "agent: " + verb + " " + a.Name.Value + " (" + r.Program + ", " + r.Model + ")", a.Name.Value, nil

@@ -139,7 +139,7 @@ func asMail(err error) error {
 	switch se.Kind {
 	case gitstore.ReadOnly:
 		// Sandboxes of coding agents mount .git read-only; a server outside can write.
-		out.Hint("git agentmail mcp  # started outside the sandbox: it can write for you")
+		out.Hint("run it outside the sandbox, or let the sandbox write to the git directory: ls -ld \"$(git rev-parse --git-common-dir)\"")
 		out.Type = "PERMISSION_ERROR"
 	case gitstore.Damaged:
 		out.Hint("git agentmail verify")

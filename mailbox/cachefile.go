@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/git-agentmail/git-agentmail/mail"
 )
@@ -14,7 +15,8 @@ import (
 //
 //	git-agentmail cache 1 <crc32 of all that follows, in hex> <stamp>
 //
-// A field is a varint, or bytes behind their number as a varint. It is not JSON
+// The first two numbers are when it was written, in milliseconds, and how many rows
+// there are. A field is a varint, or bytes behind their number as a varint. It is not JSON
 // because a hook reads a thousand reservations with every commit, and that took
 // longer than everything else it does. The checksum is there because a flipped
 // bit in a pattern would open what is reserved.
@@ -30,9 +32,10 @@ type fields interface {
 }
 
 // writeRows replaces a cache file. Failing to is no error for anybody.
-func writeRows[T any](b *Box, name, stamp string, rows map[string]*T, row func(fields, *T)) {
+func writeRows[T any](b *Box, name, stamp string, at time.Time, rows map[string]*T, row func(fields, *T)) {
 	var w packer
-	n := int64(len(rows))
+	written, n := at.UnixMilli(), int64(len(rows))
+	w.number(&written)
 	w.number(&n)
 	for _, r := range rows {
 		row(&w, r)
@@ -42,35 +45,37 @@ func writeRows[T any](b *Box, name, stamp string, rows map[string]*T, row func(f
 }
 
 // readRows reads a cache file if it is whole and was written for stamp. id names
-// the key of a row.
-func readRows[T any](b *Box, name, stamp string, id func(*T) string, row func(fields, *T)) (map[string]*T, bool) {
+// the key of a row, at is when it was written.
+func readRows[T any](b *Box, name, stamp string, id func(*T) string, row func(fields, *T)) (rows map[string]*T, at time.Time, ok bool) {
 	data, err := os.ReadFile(b.repo.CachePath(name))
 	if err != nil {
-		return nil, false
+		return nil, at, false
 	}
 	sum, body, ok := strings.Cut(strings.TrimPrefix(string(data), cacheMagic), " ")
 	if !ok || sum != fmt.Sprintf("%08x", checksum(body)) {
-		return nil, false
+		return nil, at, false
 	}
 	body, ok = strings.CutPrefix(body, stamp+"\n")
 	if !ok {
-		return nil, false
+		return nil, at, false
 	}
 	r := unpacker{rest: body}
-	var n int64
+	var written, n int64
+	r.number(&written)
 	r.number(&n)
 	if n < 0 || n > int64(len(r.rest)) { // a row has bytes
-		return nil, false
+		return nil, at, false
 	}
-	list, rows := make([]T, n), make(map[string]*T, n)
+	list := make([]T, n)
+	rows = make(map[string]*T, n)
 	for i := range list {
 		v := &list[i]
 		if row(&r, v); r.failed() {
-			return nil, false
+			return nil, at, false
 		}
 		rows[id(v)] = v
 	}
-	return rows, !r.failed() && r.rest == ""
+	return rows, time.UnixMilli(written), !r.failed() && r.rest == ""
 }
 
 func checksum(s string) uint32 { return crc32.ChecksumIEEE([]byte(s)) }

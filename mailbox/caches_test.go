@@ -163,7 +163,7 @@ func TestCachesOfRubbish(t *testing.T) {
 		"rows that are not there": func(b []byte) []byte {
 			_, body, _ := strings.Cut(strings.TrimPrefix(string(b), cacheMagic), " ")
 			stamp, _, _ := strings.Cut(body, "\n")
-			body = stamp + "\n\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"
+			body = stamp + "\n\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"
 			return fmt.Appendf(nil, "%s%08x %s", cacheMagic, checksum(body), body)
 		},
 		"a directory": nil,
@@ -200,6 +200,38 @@ func TestCachesOfRubbish(t *testing.T) {
 	w.hold(blue, "doc/**")
 	if _, err := w.box.CheckPaths(w.ctx, green, []string{"doc/x"}); mail.CodeOf(err) != mail.Conflict {
 		t.Error(err)
+	}
+}
+
+// TestCacheOfAClockAhead: a process whose clock is hours ahead takes reservations for
+// ended and leaves them out of its cache. Nobody with the right time believes it.
+func TestCacheOfAClockAhead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.hold(blue, "src/**")
+	right := w.at
+	held := func(b *Box) bool {
+		_, err := b.CheckPaths(w.ctx, green, []string{"src/x"})
+		return mail.CodeOf(err) == mail.Conflict
+	}
+	old := w.open(w.dir) // one that goes on, and remembers
+	w.at = right.Add(5 * time.Hour)
+	for _, b := range []*Box{old, w.open(w.dir)} {
+		os.RemoveAll(filepath.Join(w.dir, ".git/agentmail-cache"))
+		if held(b) {
+			t.Fatal("the clock is not ahead")
+		}
+	}
+	// It also writes: what it carries over is what it left out.
+	if _, err := w.box.Reserve(w.ctx, blue, ReserveRequest{Patterns: []string{"doc/**"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.at = right
+	for i, b := range []*Box{old, w.box, w.open(w.dir)} {
+		if !held(b) {
+			t.Errorf("mailbox %d takes it for free", i)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
@@ -18,15 +19,77 @@ const (
 	contactRequest = 7 * 24 * time.Hour  // how long a request is open, unless it says otherwise
 	contactGrant   = 30 * 24 * time.Hour // how long an approval lasts, unless it says otherwise
 	contactLeast   = time.Minute
-	contactExamine = 500 // messages of a thread, or of a day, that are looked at
+	contactExamine = 500 // messages of a thread that are looked at
 )
 
+// company is who a sender is in contact with by mail. It is gathered before the
+// transaction, for it may read all of the mailbox while nobody else waits.
+type company struct {
+	thread map[string]bool // sent or received on the message's thread
+	lately map[string]bool // by mail either way within contactAuto
+}
+
+// company gathers what allow will ask for a draft. In most sends that is nothing: a
+// handshake settles whatever these rules could.
+func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d Draft) (company, error) {
+	c := company{map[string]bool{}, map[string]bool{}}
+	mode, err := b.setting(ctx, "contacts")
+	if err != nil || mode == "off" {
+		return c, err
+	}
+	shared, err := b.directory(ctx, sn)
+	if err != nil {
+		return c, err
+	}
+	dir := cloneDirectory(shared)
+	if err := b.links(ctx, sn, dir, who.ID); err != nil {
+		return c, err
+	}
+	if mode != "strict" && !slices.ContainsFunc(slices.Concat(d.To, d.CC, d.BCC), func(name string) bool {
+		a := dir.Lookup(name)
+		return a != nil && (a.Policy() == mail.PolicyBlockAll || isBlocked(dir.Link(who.ID, a.ID)))
+	}) {
+		return c, nil
+	}
+	since := mail.At(b.now().Add(-contactAuto))
+	if err := b.walk(ctx, sn, "mail/", recent("mail", since.Time()), func(_ string, r mail.Record) {
+		m, ok := r.(*mail.Message)
+		switch {
+		case !ok || m.At < since:
+		case m.By == who.ID:
+			for _, id := range m.Recipients() {
+				c.lately[id] = true
+			}
+		case m.RecipientKind(who.ID) != "":
+			c.lately[m.By] = true
+		}
+	}); err != nil || d.Thread == "" {
+		return c, err
+	}
+	st, err := b.fold(ctx, sn)
+	if err != nil {
+		return c, err
+	}
+	examined := 0
+	for _, m := range st.Messages() {
+		if m.Thread != d.Thread && m.ID != d.Thread {
+			continue
+		}
+		for _, id := range append(m.Recipients(), m.By) {
+			c.thread[id] = true
+		}
+		if examined++; examined == contactExamine {
+			break
+		}
+	}
+	return c, nil
+}
+
 // allow applies the contact policy of each agent in to to a message that begins
-// a conversation. Of the rules that let a message through the cheap ones are asked
-// first; the result is the same in any order. A recipient that the rules leave
+// a conversation. A recipient that the rules leave
 // blocked is shaken hands with at once, so that two fresh agents can talk
 // (agentmail.contacts = strict ends that, off ends the rules).
-func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
+func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 	mode, err := w.b.setting(w.ctx, "contacts")
 	if err != nil {
 		return err
@@ -37,24 +100,22 @@ func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
 	if err := w.links(me.ID); err != nil {
 		return err
 	}
-	var refuse, shake []*mail.Agent
+	var refuse, deny, shake []*mail.Agent
 	for _, id := range unique(to) {
-		to := w.dir.Agents[id]
-		if id == me.ID || to.Policy() == mail.PolicyOpen {
+		to, link := w.dir.Agents[id], w.dir.Link(me.ID, id)
+		if id == me.ID || with.thread[id] || to.Policy() == mail.PolicyOpen || to.Policy() != mail.PolicyBlockAll && link.Approved(w.now) {
 			continue
 		}
-		if to.Policy() != mail.PolicyBlockAll && w.dir.Link(me.ID, id).Approved(w.now) {
-			continue
-		}
-		// Where a handshake settles it anyway, only the cheap question is asked.
-		settled := to.Policy() != mail.PolicyBlockAll && mode != "strict" && !isBlocked(w.dir.Link(me.ID, id))
-		known, err := w.acquainted(me.ID, to, m, !settled)
+		together, err := w.together(me.ID, id)
 		switch {
 		case err != nil:
 			return err
-		case known:
+		case together:
 		case to.Policy() == mail.PolicyBlockAll:
 			refuse = append(refuse, to)
+		case isBlocked(link): // a denial outweighs the mail that led to it
+			deny = append(deny, to)
+		case to.Policy() == mail.PolicyAuto && with.lately[id]:
 		default:
 			shake = append(shake, to)
 		}
@@ -64,10 +125,13 @@ func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
 		return mail.Errorf(mail.Denied, "%s takes no mail (contact policy block_all); nothing was sent", quoted(names)).Typed("CONTACT_BLOCKED").
 			With("recipients_blocked", names).Hint("git agentmail agents")
 	}
+	if len(deny) > 0 {
+		return denied(w.addresses(deny))
+	}
 	var blocked []*mail.Agent
 	for _, to := range shake {
 		l := w.dir.Link(me.ID, to.ID)
-		if mode == "strict" || isBlocked(l) {
+		if mode == "strict" {
 			blocked = append(blocked, to)
 			continue
 		}
@@ -90,6 +154,11 @@ func (w *writer) allow(me *mail.Agent, m *mail.Message, to []string) error {
 	return nil
 }
 
+func denied(names []string) error {
+	return mail.Errorf(mail.Denied, "%s has denied you contact; nothing was sent", quoted(names)).Typed("CONTACT_BLOCKED").
+		With("recipients_blocked", names).Hint("git agentmail contact list")
+}
+
 func isBlocked(l *mail.Link) bool { return l != nil && l.Status == mail.LinkBlocked }
 
 func linkMark(l *mail.Link) mail.Mark {
@@ -107,12 +176,9 @@ func (w *writer) addresses(list []*mail.Agent) []string {
 	return names
 }
 
-// acquainted reports whether sender and recipient are in contact already: both
-// on the thread (which only a thorough look finds out), holding overlapping
-// reservations, or, where the recipient's policy is auto, by mail either way
-// within a day.
-func (w *writer) acquainted(from string, to *mail.Agent, m *mail.Message, thorough bool) (bool, error) {
-	held, err := w.held()
+// together reports whether two agents hold overlapping reservations.
+func (w *writer) together(from, to string) (bool, error) {
+	held, err := w.held(false)
 	if err != nil {
 		return false, err
 	}
@@ -122,7 +188,7 @@ func (w *writer) acquainted(from string, to *mail.Agent, m *mail.Message, thorou
 			switch l.Holder {
 			case from:
 				mine = append(mine, l)
-			case to.ID:
+			case to:
 				theirs = append(theirs, l)
 			}
 		}
@@ -138,48 +204,7 @@ func (w *writer) acquainted(from string, to *mail.Agent, m *mail.Message, thorou
 			}
 		}
 	}
-	if thorough && m.Thread != "" {
-		st, err := w.b.fold(w.ctx, w.tx.Snapshot())
-		if err != nil {
-			return false, err
-		}
-		examined := 0
-		for _, old := range st.Messages() { // whoever sent or received on the thread is on it
-			if old.Thread != m.Thread && old.ID != m.Thread {
-				continue
-			}
-			if old.By == to.ID || old.RecipientKind(to.ID) != "" {
-				return true, nil
-			}
-			if examined++; examined == contactExamine {
-				break
-			}
-		}
-	}
-	if to.Policy() != mail.PolicyAuto {
-		return false, nil
-	}
-	since := mail.At(w.now.Add(-contactAuto))
-	return w.correspond(since, func(old *mail.Message) bool {
-		return old.At >= since && (old.By == from && old.RecipientKind(to.ID) != "" || old.By == to.ID && old.RecipientKind(from) != "")
-	})
-}
-
-// correspond looks for a message among the newest ones since then.
-func (w *writer) correspond(since mail.Time, match func(*mail.Message) bool) (bool, error) {
-	sn := w.tx.Snapshot()
-	files, err := sn.List(w.ctx, "mail/", recent("mail", since.Time()))
-	if err != nil {
-		return false, asMail(err)
-	}
-	slices.Reverse(files)
-	found := false
-	err = w.b.read(w.ctx, sn, files[:min(len(files), contactExamine)], func(_ string, r mail.Record, err error) {
-		if old, ok := r.(*mail.Message); ok && err == nil && match(old) {
-			found = true
-		}
-	})
-	return found, err
+	return false, nil
 }
 
 // RequestContact asks another agent for leave to write to it. Unless a request
@@ -208,8 +233,7 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 		}
 		old := d.Link(me.ID, target.ID)
 		if isBlocked(old) { // else asking again would undo the answer
-			return "", mail.Errorf(mail.Denied, "%q has denied you contact; nothing was sent", d.Address(target.ID)).Typed("CONTACT_BLOCKED").
-				With("recipients_blocked", []string{d.Address(target.ID)}).Hint("git agentmail contact list")
+			return "", denied([]string{d.Address(target.ID)})
 		}
 		open := old != nil && old.Status == mail.LinkPending && (old.Expires == 0 || old.Expires > mail.At(w.now))
 		expires := mail.At(w.now.Add(ttl))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
@@ -46,6 +48,9 @@ func (b *Box) MayEdit(ctx context.Context, who Actor, dir string, paths []string
 		return "", err
 	}
 	blocks, err := b.check(ctx, sn, who, entries)
+	if err == nil {
+		blocks, err = b.elsewhere(ctx, blocks, b.opt.Report)
+	}
 	if err != nil {
 		return "", asMail(err)
 	}
@@ -57,11 +62,35 @@ func (b *Box) MayEdit(ctx context.Context, who Actor, dir string, paths []string
 	if err != nil || auto != "true" || who.Kind != IsAgent || len(blocks) > 0 {
 		return "", err
 	}
-	for i, r := range rel {
-		rel[i] = guard.Quote(r)
+	free, err := b.notOwn(ctx, sn, who, rel)
+	if err != nil || len(free) == 0 {
+		return "", err
 	}
-	_, err = b.Reserve(ctx, who, ReserveRequest{Patterns: rel, TTL: editTTL, Reason: "first edit", Partial: true})
+	for i, r := range free {
+		free[i] = guard.Quote(r)
+	}
+	_, err = b.Reserve(ctx, who, ReserveRequest{Patterns: free, TTL: editTTL, Reason: "first edit", Partial: true})
 	return "", err
+}
+
+// notOwn leaves out the paths that a live reservation of the actor's covers.
+func (b *Box) notOwn(ctx context.Context, sn *gitstore.Snapshot, who Actor, paths []string) ([]string, error) {
+	ls, err := b.leases(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	fold := b.ignoreCase(ctx)
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		for _, l := range ls {
+			if l.Holder != who.ID || !l.Live(b.now(), sn.Own()) {
+				continue
+			}
+			if p, err := compileLease(l, fold); err == nil && p.Match(path) {
+				return true
+			}
+		}
+		return false
+	}), nil
 }
 
 func (b *Box) peopleBlocked(ctx context.Context) bool {

@@ -35,8 +35,8 @@ func (b *Box) mode(ctx context.Context) (string, error) {
 	return v, err
 }
 
-// holds returns the exclusive reservations, live at now, that bind who: those of
-// everybody else. tree is the name of the worktree that asks.
+// holds returns the exclusive reservations, live now, that bind who: those of
+// everybody else.
 func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot, who Actor) ([]guard.Held, error) {
 	ls, err := b.leases(ctx, sn)
 	if err != nil {
@@ -61,7 +61,7 @@ func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot, who Actor) ([]gu
 		}
 		held = append(held, guard.Held{
 			ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder, HolderName: name,
-			Reason: l.Reason, Expires: end, Worktree: l.Worktree, Branch: l.Branch,
+			Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch,
 		})
 	}
 	return held, nil
@@ -74,6 +74,32 @@ func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entri
 		return nil, err
 	}
 	return guard.Check(entries, held, b.ignoreCase(ctx))
+}
+
+// elsewhere leaves out, with a remark, reservations whose holder works in
+// another worktree, where agentmail.otherWorktrees is warn.
+func (b *Box) elsewhere(ctx context.Context, blocks []guard.Block, remark func(string)) ([]guard.Block, error) {
+	here, away, err := b.split(ctx, blocks)
+	for _, bl := range away {
+		remark(fmt.Sprintf("merge risk: %s is reserved by %s in another worktree (%q)", display(bl.Path), bl.By.HolderName, bl.By.Pattern))
+	}
+	return here, err
+}
+
+// split separates what only the risk of a merge speaks against.
+func (b *Box) split(ctx context.Context, blocks []guard.Block) (here, away []guard.Block, err error) {
+	v, err := b.setting(ctx, "otherWorktrees")
+	if err != nil || v != "warn" {
+		return blocks, nil, err
+	}
+	for _, bl := range blocks {
+		if bl.By.Worktree == b.worktreeName() {
+			here = append(here, bl)
+		} else {
+			away = append(away, bl)
+		}
+	}
+	return here, away, nil
 }
 
 func entriesOf(changed []gitstore.Changed) []guard.Entry {
@@ -110,28 +136,41 @@ func (b *Box) CheckPaths(ctx context.Context, who Actor, paths []string) (CheckR
 	return b.checkNow(ctx, who, "these paths are reserved by others", func() ([]guard.Entry, error) {
 		entries := make([]guard.Entry, 0, len(paths))
 		for _, p := range paths {
-			rel, err := b.relative(p)
+			rel, err := b.path(p)
 			if err != nil {
 				return nil, err
 			}
-			if rel == "" {
-				return nil, mail.Errorf(mail.Invalid, "a path is empty")
-			}
-			if filepath.IsAbs(p) { // a slash at the beginning only anchors
-				rel = strings.TrimLeft(strings.TrimSuffix(rel, everything), "/")
-			}
-			rel = filepath.ToSlash(filepath.Clean(rel))
 			if rel == "." {
 				continue // the root itself, which nobody can hold
-			}
-			if rel == ".." || strings.HasPrefix(rel, "../") {
-				return nil, mail.Errorf(mail.Invalid, "the path %q leads out of the repository; paths are relative to its root", p)
 			}
 			st, err := os.Lstat(filepath.Join(b.repo.TopLevel, filepath.FromSlash(rel)))
 			entries = append(entries, guard.Entry{Path: rel, Deleted: err == nil && st.IsDir()})
 		}
 		return entries, nil
 	})
+}
+
+// path returns a path as git writes it, relative to the root of the repository;
+// "." is the root itself.
+func (b *Box) path(p string) (string, error) {
+	rel, err := b.relative(p)
+	if err != nil {
+		return "", err
+	}
+	if rel == "" {
+		return "", mail.Errorf(mail.Invalid, "a path is empty")
+	}
+	if guard.Virtual(rel) {
+		return rel, nil
+	}
+	if filepath.IsAbs(p) { // a slash at the beginning only anchors
+		rel = strings.TrimLeft(strings.TrimSuffix(rel, everything), "/")
+	}
+	rel = filepath.ToSlash(filepath.Clean(rel))
+	if rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", mail.Errorf(mail.Invalid, "the path %q leads out of the repository; paths are relative to its root", p)
+	}
+	return rel, nil
 }
 
 // CheckStaged asks the same of what is staged, as the commit hook does.
@@ -172,7 +211,11 @@ func (b *Box) withoutHolders(ctx context.Context, sn *gitstore.Snapshot, from, t
 	if err != nil {
 		return nil, err
 	}
-	authors, err := b.authors(ctx, sn)
+	held := make([]guard.Held, len(blocks))
+	for i, bl := range blocks {
+		held[i] = bl.By
+	}
+	authors, err := b.authors(ctx, sn, oldest(held))
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +258,9 @@ func (b *Box) checkNow(ctx context.Context, who Actor, what string, entries func
 			Hint("git fetch origin 'refs/agentmail/log/*:refs/agentmail/log/*'")
 	}
 	blocks, err := b.check(ctx, sn, who, list)
+	if err == nil {
+		blocks, err = b.elsewhere(ctx, blocks, b.opt.Report)
+	}
 	for _, fn := range less {
 		if err == nil {
 			blocks, err = fn(sn, blocks)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
@@ -180,7 +181,7 @@ func (h *hook) preCommit() error {
 	if err != nil {
 		return err
 	}
-	blocks, err = h.elsewhere(blocks)
+	blocks, err = h.b.elsewhere(h.ctx, blocks, h.remark)
 	if err != nil || len(blocks) == 0 {
 		return err
 	}
@@ -209,32 +210,7 @@ func (b *Box) strict(ctx context.Context) (bool, error) {
 	return v == "true", err
 }
 
-// elsewhere leaves out, with a remark, reservations whose holder works in
-// another worktree, where agentmail.otherWorktrees is warn.
-func (h *hook) elsewhere(blocks []guard.Block) ([]guard.Block, error) {
-	here, away, err := h.split(blocks)
-	for _, bl := range away {
-		h.v.Notes = append(h.v.Notes, fmt.Sprintf("merge risk: %s is reserved by %s in another worktree (%q)",
-			display(bl.Path), bl.By.HolderName, bl.By.Pattern))
-	}
-	return here, err
-}
-
-// split separates what only the risk of a merge speaks against.
-func (h *hook) split(blocks []guard.Block) (here, away []guard.Block, err error) {
-	v, err := h.b.setting(h.ctx, "otherWorktrees")
-	if err != nil || v != "warn" {
-		return blocks, nil, err
-	}
-	for _, bl := range blocks {
-		if bl.By.Worktree == h.b.worktreeName() {
-			here = append(here, bl)
-		} else {
-			away = append(away, bl)
-		}
-	}
-	return here, away, nil
-}
+func (h *hook) remark(s string) { h.v.Notes = append(h.v.Notes, s) }
 
 func paths(blocks []guard.Block) string {
 	n, last := 0, ""
@@ -316,23 +292,62 @@ func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
 		return h.b.audit(reason, blocks)
 	}
 	return h.record(func(w *writer, me *mail.Agent) (string, error) {
-		if _, err := w.directory(); err != nil {
-			return "", err
+		return "guard: " + h.name() + " passed " + paths(blocks), h.addBypass(w, me, reason, blocks)
+	})
+}
+
+// addBypass writes down why the guard was passed, and tells the holders.
+func (h *hook) addBypass(w *writer, me *mail.Agent, reason string, blocks []guard.Block) error {
+	if _, err := w.directory(); err != nil {
+		return err
+	}
+	for _, part := range portions(touched(blocks)) {
+		if err := w.add(&mail.Bypass{Header: w.head(me.ID), Event: h.req.Event, Reason: reason, Touched: part}); err != nil {
+			return err
 		}
-		for _, part := range portions(touched(blocks)) {
-			if err := w.add(&mail.Bypass{Header: w.head(me.ID), Event: h.req.Event, Reason: reason, Touched: part}); err != nil {
-				return "", err
+	}
+	subject := fmt.Sprintf("[guard] %s bypassed %s", h.name(), display(blocks[0].Path))
+	return h.tellHolders(w, me, subject, "Reason: "+reason, blocks)
+}
+
+// bypassKnown reports whether the bypass of the commit that was just made is
+// written down: pre-commit, which git does not ask for every commit, does that
+// before there is a commit, so what it wrote is newer than any commit of the day.
+func (h *hook) bypassKnown(w *writer, me *mail.Agent, blocks []guard.Block) (bool, error) {
+	var last, before mail.Stamp
+	var leases map[string]bool
+	err := h.b.walk(h.ctx, w.tx.Snapshot(), "events/", recent("events", w.now.Add(-24*time.Hour)), func(_ string, r mail.Record) {
+		if r.Head().By != me.ID {
+			return
+		}
+		switch r := r.(type) {
+		case *mail.Bypass:
+			if r.HLC.Compare(last) > 0 {
+				last, leases = r.HLC, map[string]bool{}
+			}
+			for _, t := range r.Touched {
+				leases[t.Lease] = true
+			}
+		case *mail.CommitSeen:
+			if r.Outcome == mail.CommitBypass && r.HLC.Compare(before) > 0 {
+				before = r.HLC
 			}
 		}
-		subject := fmt.Sprintf("[guard] %s bypassed %s", h.name(), display(blocks[0].Path))
-		return "guard: " + h.name() + " passed " + paths(blocks), h.tellHolders(w, me, subject, "Reason: "+reason, blocks)
 	})
+	for _, bl := range blocks {
+		if !leases[bl.By.ID] {
+			return false, err
+		}
+	}
+	return last.Compare(before) > 0, err
 }
 
 // tellHolders writes to each holder which of its paths were touched.
 func (h *hook) tellHolders(w *writer, me *mail.Agent, subject, text string, blocks []guard.Block) error {
 	for _, holder := range sortedHolders(blocks) {
-		if holder == me.ID || w.dir.Agents[holder] == nil {
+		// An agent that nobody can name writes as this clone's person, who may be a
+		// holder like any other.
+		if holder == h.who.ID || w.dir.Agents[holder] == nil {
 			continue
 		}
 		body := text + "\n\n"
@@ -378,7 +393,7 @@ func (h *hook) postCommit() error {
 			others = append(others, bl)
 		}
 	}
-	binding, _, err := h.split(others)
+	binding, _, err := h.b.split(h.ctx, others)
 	if err != nil {
 		return err
 	}
@@ -397,6 +412,15 @@ func (h *hook) postCommit() error {
 		}
 		for _, part := range portions(touched(all)) {
 			if err := w.add(&mail.CommitSeen{Header: w.head(me.ID), OID: c.OID, Outcome: outcome, Touched: part}); err != nil {
+				return "", err
+			}
+		}
+		if outcome == mail.CommitBypass {
+			known, err := h.bypassKnown(w, me, others)
+			if err == nil && !known {
+				err = h.addBypass(w, me, h.bypass(), others)
+			}
+			if err != nil {
 				return "", err
 			}
 		}

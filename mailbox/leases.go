@@ -115,7 +115,7 @@ func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.D
 	var out RenewResult
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = RenewResult{Reservations: []Renewed{}}
-		held, err := w.held()
+		held, err := w.held(false)
 		if err != nil {
 			return "", err
 		}
@@ -151,7 +151,7 @@ func (b *Box) Release(ctx context.Context, who Actor, f LeaseFilter) (ReleaseRes
 	var out ReleaseResult
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = ReleaseResult{ReleasedAt: TS(w.now), Patterns: []string{}}
-		held, err := w.held()
+		held, err := w.held(false)
 		if err != nil {
 			return "", err
 		}
@@ -199,7 +199,7 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 	if err != nil {
 		return ForceResult{}, asMail(err)
 	}
-	row := b.reservationRow(st.Directory, l, sn.Own(), tracked)
+	row := b.reservationRow(ctx, st.Directory, l, sn.Own(), tracked)
 	if err := b.activity(ctx, st, l, tracked, &row); err != nil {
 		return ForceResult{}, err
 	}
@@ -224,7 +224,7 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 		if err != nil {
 			return "", err
 		}
-		held, err := w.held()
+		held, err := w.held(false)
 		if err != nil {
 			return "", err
 		}
@@ -290,14 +290,14 @@ func (b *Box) Reservations(ctx context.Context, who Actor, q ReservationQuery) (
 	} else {
 		st = mail.NewState()
 		if st.Directory, err = b.directory(ctx, sn); err == nil {
-			st.Leases, err = b.leases(ctx, sn)
+			st.Leases, err = b.knownLeases(ctx, sn)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	if q.Path != "" {
-		if q.Path, err = b.relative(q.Path); err != nil {
+		if q.Path, err = b.path(q.Path); err != nil {
 			return nil, err
 		}
 	}
@@ -314,7 +314,7 @@ func (b *Box) Reservations(ctx context.Context, who Actor, q ReservationQuery) (
 	})
 	rows := []Reservation{}
 	for _, l := range list {
-		row := b.reservationRow(st.Directory, l, sn.Own(), tracked)
+		row := b.reservationRow(ctx, st.Directory, l, sn.Own(), tracked)
 		if q.Activity {
 			if err := b.activity(ctx, st, l, tracked, &row); err != nil {
 				return nil, err
@@ -348,7 +348,7 @@ func compileLease(l *mail.LeaseState, fold bool) (guard.Pattern, error) {
 	return p, err
 }
 
-func (b *Box) reservationRow(d *mail.Directory, l *mail.LeaseState, own string, tracked []string) Reservation {
+func (b *Box) reservationRow(ctx context.Context, d *mail.Directory, l *mail.LeaseState, own string, tracked []string) Reservation {
 	end, ahead := l.Expires(b.now())
 	row := Reservation{
 		ID: l.ID, Agent: d.Address(l.Holder), PathPattern: l.Pattern, Exclusive: l.Exclusive, Reason: l.Reason, Kind: l.Kind,
@@ -358,7 +358,7 @@ func (b *Box) reservationRow(d *mail.Directory, l *mail.LeaseState, own string, 
 	if l.Ended == "" && !ahead && !l.Live(b.now(), own) {
 		row.Ended = "expired"
 	}
-	if p, err := compileLease(l, false); err == nil {
+	if p, err := compileLease(l, b.ignoreCase(ctx)); err == nil {
 		for _, f := range tracked {
 			if p.Match(f) {
 				row.Files++

@@ -19,6 +19,7 @@ type live struct {
 	dir        *mail.Directory
 	leaseStamp string
 	leases     mail.Leases
+	pruned     time.Time // when leases was rid of what had ended; see usable
 }
 
 const (
@@ -36,7 +37,7 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 		return b.live.dir, nil
 	}
 	d := mail.NewDirectory()
-	if rows, ok := readRows(b, agentsCache, stamp, func(a *mail.Agent) string { return a.ID }, agentFields); ok {
+	if rows, _, ok := readRows(b, agentsCache, stamp, func(a *mail.Agent) string { return a.ID }, agentFields); ok {
 		d.Agents = rows
 		b.live.dir, b.live.dirStamp = d, stamp
 		return d, nil
@@ -46,7 +47,7 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 	}
 	b.live.dir, b.live.dirStamp = d, stamp
 	if len(d.Agents) > 0 {
-		writeRows(b, agentsCache, stamp, d.Agents, agentFields)
+		writeRows(b, agentsCache, stamp, b.now(), d.Agents, agentFields)
 	}
 	return d, nil
 }
@@ -61,19 +62,36 @@ func (b *Box) links(ctx context.Context, sn *gitstore.Snapshot, d *mail.Director
 // shared: do not change it. A record that does not decode is an error: the guard
 // must not take it for "free".
 func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, error) {
+	ls, damaged, err := b.foldLeases(ctx, sn)
+	if err == nil {
+		err = damaged
+	}
+	return ls, err
+}
+
+// knownLeases is leases for those who do not decide what is free: a damaged record
+// is reported and passed over, so that it does not stop them.
+func (b *Box) knownLeases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, error) {
+	ls, damaged, err := b.foldLeases(ctx, sn)
+	if damaged != nil {
+		b.opt.Report(damaged.Error() + "; it was passed over, see git agentmail verify")
+	}
+	return ls, err
+}
+
+func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Leases, damaged, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stamp := sn.Stamp("leases")
-	if b.live.leases != nil && b.live.leaseStamp == stamp {
-		return b.live.leases, nil
+	now, stamp := b.now(), sn.Stamp("leases")
+	if b.live.leases != nil && b.live.leaseStamp == stamp && usable(b.live.pruned, now) {
+		return b.live.leases, nil, nil
 	}
-	if rows, ok := readRows(b, leasesCache, stamp, func(l *mail.LeaseState) string { return l.ID }, leaseFields); ok {
-		b.live.leases, b.live.leaseStamp = rows, stamp
-		return rows, nil
+	if rows, at, ok := readRows(b, leasesCache, stamp, func(l *mail.LeaseState) string { return l.ID }, leaseFields); ok && usable(at, now) {
+		b.live.leases, b.live.leaseStamp, b.live.pruned = rows, stamp, at
+		return rows, nil, nil
 	}
-	ls := mail.Leases{}
-	var damaged error
-	err := b.walkStrict(ctx, sn, "leases/", recent("leases", b.now().Add(-mail.MaxTTL-24*time.Hour)), func(replica string, r mail.Record, err error) {
+	ls = mail.Leases{}
+	err = b.walkStrict(ctx, sn, "leases/", recent("leases", now.Add(-mail.MaxTTL-24*time.Hour)), func(replica string, r mail.Record, err error) {
 		if u, newer := r.(*mail.Unknown); err == nil && newer {
 			// It may hold what this version cannot see.
 			err = mail.Errorf(mail.Format, "the reservation %q was written by a newer version", u.Path())
@@ -84,30 +102,35 @@ func (b *Box) leases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leases, e
 		}
 		ls.Apply(replica, r)
 	})
-	if err == nil {
-		err = damaged
-	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	prune(ls, b.now())
-	b.live.leases, b.live.leaseStamp = ls, stamp
-	if sn.Version() != "" {
-		writeRows(b, leasesCache, stamp, ls, leaseFields)
+	prune(ls, now)
+	if damaged == nil {
+		b.live.leases, b.live.leaseStamp, b.live.pruned = ls, stamp, now
+		if sn.Version() != "" {
+			writeRows(b, leasesCache, stamp, now, ls, leaseFields)
+		}
 	}
-	return ls, nil
+	return ls, damaged, nil
 }
 
-// prune drops what cannot hold any more, an hour after its end so that a small
-// step of the clock changes nothing.
+// pruneAfter is how long after its end a lease is kept in the caches.
+const pruneAfter = time.Hour
+
+// prune drops what cannot hold any more.
 func prune(ls mail.Leases, now time.Time) {
 	for id, l := range ls {
 		end, ahead := l.Expires(now)
-		if !ahead && (l.Ended != "" || now.Sub(end) > time.Hour) {
+		if !ahead && (l.Ended != "" || now.Sub(end) > pruneAfter) {
 			delete(ls, id)
 		}
 	}
 }
+
+// usable reports whether leases that were pruned at some time hold all that may be
+// live at now. A clock that was ahead by more may have dropped some that are.
+func usable(pruned, now time.Time) bool { return !now.Before(pruned.Add(-pruneAfter)) }
 
 // recent returns a filter for the hour directories below dir that are not older
 // than since.
@@ -174,9 +197,7 @@ func isRecord(path string) bool {
 // verbs that must be quick at any size do not use it.
 func (b *Box) fold(ctx context.Context, sn *gitstore.Snapshot) (*mail.State, error) {
 	st := mail.NewState()
-	return st, b.walk(ctx, sn, "", func(dir string) bool {
-		return !strings.HasPrefix(dir, "attachments/") && !strings.HasPrefix(dir, "keys/")
-	}, st.Apply)
+	return st, b.walk(ctx, sn, "", notFiles, st.Apply)
 }
 
 // afterCommit carries the cached folds over to what was just written. It runs
@@ -190,13 +211,16 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	ctx := context.Background()
 	if leases || after.Own() != before.Own() {
 		if old, err := b.leases(ctx, before); err == nil {
-			ls := cloneLeases(old)
+			ls, now := cloneLeases(old), b.now()
 			applyCreated(created, ls.Apply)
-			prune(ls, b.now())
+			prune(ls, now)
 			b.mu.Lock()
-			b.live.leases, b.live.leaseStamp = ls, after.Stamp("leases")
+			if b.live.pruned.After(now) { // what was dropped then is not there now
+				now = b.live.pruned
+			}
+			b.live.leases, b.live.leaseStamp, b.live.pruned = ls, after.Stamp("leases"), now
 			b.mu.Unlock()
-			writeRows(b, leasesCache, after.Stamp("leases"), ls, leaseFields)
+			writeRows(b, leasesCache, after.Stamp("leases"), now, ls, leaseFields)
 		}
 	}
 	if agents || after.Own() != before.Own() {
@@ -210,7 +234,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 			b.mu.Lock()
 			b.live.dir, b.live.dirStamp = d, after.Stamp("agents")
 			b.mu.Unlock()
-			writeRows(b, agentsCache, after.Stamp("agents"), d.Agents, agentFields)
+			writeRows(b, agentsCache, after.Stamp("agents"), b.now(), d.Agents, agentFields)
 		}
 	}
 }

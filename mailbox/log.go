@@ -34,7 +34,7 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 		agent = a.ID
 	}
 	if q.Path != "" {
-		if q.Path, err = b.relative(q.Path); err != nil {
+		if q.Path, err = b.path(q.Path); err != nil {
 			return nil, err
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
@@ -63,17 +65,9 @@ func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
 	if len(commits) == 0 {
 		return nil
 	}
-	authors, err := h.b.authors(h.ctx, h.sn)
+	authors, err := h.b.authors(h.ctx, h.sn, oldest(held))
 	if err != nil {
 		return err
-	}
-	since := map[string]int64{}
-	leases, err := h.b.leases(h.ctx, h.sn)
-	if err != nil {
-		return err
-	}
-	for id, l := range leases {
-		since[id] = l.Since.Time().Unix() // a commit knows whole seconds
 	}
 	var blocks []guard.Block
 	seen := map[string]bool{}
@@ -85,7 +79,7 @@ func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
 		}
 		var binding []guard.Held
 		for _, l := range held {
-			if (author == "" || l.Holder != author) && c.Time.Unix() >= since[l.ID] {
+			if (author == "" || l.Holder != author) && c.Time.Unix() >= l.Since.Unix() { // a commit knows whole seconds
 				binding = append(binding, l)
 			}
 		}
@@ -100,7 +94,7 @@ func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
 			}
 		}
 	}
-	blocks, err = h.elsewhere(blocks)
+	blocks, err = h.b.elsewhere(h.ctx, blocks, h.remark)
 	if err != nil || len(blocks) == 0 {
 		return err
 	}
@@ -119,18 +113,38 @@ func withoutOurs(updates []gitstore.RefUpdate) []gitstore.RefUpdate {
 	return kept
 }
 
-// authors returns whose each recorded commit is, by the events of the time that
-// a live reservation can reach back to.
-func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot) (map[gitstore.OID]string, error) {
+// somebody is the author of a commit that was recorded without a name.
+const somebody = "?"
+
+// authors returns whose each recorded commit is, by the events since the oldest
+// of the reservations was taken.
+func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot, since time.Time) (map[gitstore.OID]string, error) {
 	st := mail.NewState()
-	if err := b.walk(ctx, sn, "events/", recent("events", b.now().Add(-mail.MaxTTL)), st.Apply); err != nil {
+	if err := b.walk(ctx, sn, "events/", recent("events", since), st.Apply); err != nil {
 		return nil, err
 	}
 	out := map[gitstore.OID]string{}
 	for oid, list := range st.Commits {
-		out[oid] = list[0].By // the first record is the one made with the commit
+		c := list[0] // the first record is the one made with the commit
+		out[oid] = c.By
+		// What an agent without a name did is written down by the person of its
+		// clone. It is not theirs, least of all where they are the holder.
+		if c.Outcome != mail.CommitHeld && slices.ContainsFunc(c.Touched, func(t mail.Touched) bool { return t.Holder == c.By }) {
+			out[oid] = somebody
+		}
 	}
 	return out, nil
+}
+
+// oldest returns when the first of the reservations was taken.
+func oldest(held []guard.Held) time.Time {
+	var first time.Time
+	for i, l := range held {
+		if i == 0 || l.Since.Before(first) {
+			first = l.Since
+		}
+	}
+	return first
 }
 
 // bypassOption is how a pusher gives the reason for overruling a host: git push -o.

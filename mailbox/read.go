@@ -29,7 +29,7 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By), FromPerson: personName(d, m.By),
 		To: addresses(d, m.To), CC: addresses(d, m.CC), BCC: []string{},
 		ThreadID: optional(m.Thread), ReplyTo: optional(m.ReplyTo), Subject: m.Subject, Importance: m.Importance,
-		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: m.Body,
+		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: &m.Body,
 	}
 	if viewer == m.By {
 		v.BCC = addresses(d, m.BCC)
@@ -180,7 +180,7 @@ func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Mes
 	for _, m := range list {
 		v := b.messageView(st.Directory, m, who.ID)
 		if !bodies {
-			v.BodyMD = ""
+			v.BodyMD = nil
 		}
 		out = append(out, v)
 	}

@@ -153,7 +153,7 @@ func TestLimits(t *testing.T) {
 			break
 		}
 		for _, m := range rows {
-			if seen[m.ID] || m.BodyMD != "" {
+			if seen[m.ID] || m.BodyMD != nil {
 				t.Errorf("%s comes twice, or with its body", m.ID)
 			}
 			seen[m.ID] = true
@@ -222,7 +222,7 @@ func TestShow(t *testing.T) {
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	id := w.send(blue, "GreenCastle")
 	for _, key := range []string{id, id[:4], strings.ToUpper(id[:7])} {
-		if m, err := w.box.Show(w.ctx, green, key); err != nil || m.ID != id || m.BodyMD != "text" {
+		if m, err := w.box.Show(w.ctx, green, key); err != nil || m.ID != id || *m.BodyMD != "text" {
 			t.Errorf("Show(%s): %+v, %v", key, m, err)
 		}
 	}

@@ -72,7 +72,7 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 	var refused error
 	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out, refused = ReserveResult{Granted: []Granted{}, Conflicts: []PathConflict{}, Warnings: slices.Clone(warnings)}, nil
-		held, err := w.held()
+		held, err := w.held(true)
 		if err != nil {
 			return "", err
 		}
@@ -101,9 +101,10 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 			g := &out.Granted[len(out.Granted)-1]
 			*g = Granted{l.ID, l.Pattern, l.Exclusive, l.Reason, TS(w.now.Add(r.TTL)), l.Kind, p.files, len(again) > 0 && again[len(again)-1].ID == l.ID}
 		}
-		if len(out.Conflicts) > 0 && !r.Partial && mode != "advisory" {
+		out.Advisory = mode == "advisory"
+		if len(out.Conflicts) > 0 && !r.Partial && !out.Advisory {
 			out.Granted = []Granted{}
-			refused = w.reserveConflict(out.Conflicts, len(want), r)
+			refused = w.reserveConflict(me, out.Conflicts, len(want), r)
 			return "", nil
 		}
 		for _, e := range []struct {
@@ -343,7 +344,7 @@ func (w *writer) newLeaseID(held mail.Leases) string {
 	}
 }
 
-func (w *writer) reserveConflict(conflicts []PathConflict, asked int, r ReserveRequest) error {
+func (w *writer) reserveConflict(me *mail.Agent, conflicts []PathConflict, asked int, r ReserveRequest) error {
 	e := mail.Errorf(mail.Conflict, "%s of %d asked for cannot be had; nothing was reserved", plural(len(conflicts), "pattern"), asked).
 		With("conflicts", conflicts)
 	for _, c := range conflicts {
@@ -354,9 +355,33 @@ func (w *writer) reserveConflict(conflicts []PathConflict, asked int, r ReserveR
 	h := conflicts[0].Holders[0]
 	e.Hint("ask the holder: git agentmail send --to %s -s %s", h.Agent, shellQuote(conflicts[0].Path))
 	if len(conflicts) < asked {
-		e.Hint("take what is free: git agentmail reserve --partial %s", shellQuote(r.Patterns...))
+		e.Hint("take what is free: git agentmail reserve --partial%s %s", r.flags(me), shellQuote(r.Patterns...))
 	}
 	return e.Hint("see who holds what: git agentmail reservations")
+}
+
+// flags writes what was asked for besides the patterns, as flags of the command.
+func (r ReserveRequest) flags(me *mail.Agent) string {
+	s := ""
+	if !me.IsPerson() {
+		s += " --as " + shellQuote(me.Name.Value)
+	}
+	if r.TTL != DefaultTTL {
+		ttl := r.TTL.String()
+		for _, zero := range []string{"m0s", "h0m"} { // 1h30m0s, 1h0m
+			if strings.HasSuffix(ttl, zero) {
+				ttl = ttl[:len(ttl)-2]
+			}
+		}
+		s += " --ttl " + ttl
+	}
+	if r.Shared {
+		s += " --shared"
+	}
+	if r.Reason != "" {
+		s += " --reason " + shellQuote(r.Reason)
+	}
+	return s
 }
 
 // holdLine is one line of evidence: what, who, which pattern, until when, why.

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -73,6 +74,26 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 	if err != nil {
 		return SendResult{}, err
 	}
+	if err := who.mayWrite(); err != nil {
+		return SendResult{}, err
+	}
+	// What reads far is done before the others have to wait.
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return SendResult{}, err
+	}
+	var active []string
+	if d.Broadcast {
+		if active, err = b.active(ctx, sn); err != nil {
+			return SendResult{}, err
+		}
+	}
+	var with company
+	if orig == nil {
+		if with, err = b.company(ctx, sn, who, d); err != nil {
+			return SendResult{}, err
+		}
+	}
 	out := SendResult{Deliveries: []Delivery{}}
 	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = SendResult{Deliveries: []Delivery{}, Warnings: slices.Clone(warnings)}
@@ -91,9 +112,11 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 			Importance: d.Importance, AckRequired: d.AckRequired, Topic: d.Topic, IdempotencyKey: d.IdempotencyKey, Body: d.Body}
 		d := d // this function may run again
 		if d.Broadcast {
-			d.To, err = b.everybody(w, me)
-			if err != nil {
-				return "", err
+			d.To = nil
+			for _, id := range active { // without the sender and those who want no mail
+				if a := dir.Agents[id]; id != me.ID && a != nil && a.Policy() != mail.PolicyBlockAll {
+					d.To = append(d.To, id)
+				}
 			}
 			if len(d.To) == 0 {
 				out.Warnings = append(out.Warnings, "nobody else has been active in the last 30 days: nothing was sent")
@@ -108,7 +131,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 			if d.Broadcast { // it leaves out by itself who wants no mail
 				to = to[len(m.To):]
 			}
-			if err := w.allow(me, m, to); err != nil {
+			if err := w.allow(me, with, to); err != nil {
 				return "", err
 			}
 		}
@@ -212,21 +235,20 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// everybody expands a broadcast: agents active within 30 days, without the
-// sender and those who want no mail.
-func (b *Box) everybody(w *writer, me *mail.Agent) ([]string, error) {
-	st, err := b.fold(w.ctx, w.tx.Snapshot())
+// active returns the agents that did something within 30 days, to whom a
+// broadcast goes.
+func (b *Box) active(ctx context.Context, sn *gitstore.Snapshot) ([]string, error) {
+	st, err := b.fold(ctx, sn)
 	if err != nil {
 		return nil, err
 	}
-	var to []string
+	var ids []string
 	for _, a := range st.List() {
-		active := max(st.Active[a.ID], a.Since).Time()
-		if a.ID != me.ID && a.Policy() != mail.PolicyBlockAll && w.now.Sub(active) < 30*24*time.Hour {
-			to = append(to, a.ID)
+		if last := max(st.Active[a.ID], a.Since).Time(); b.now().Sub(last) < 30*24*time.Hour {
+			ids = append(ids, a.ID)
 		}
 	}
-	return to, nil
+	return ids, nil
 }
 
 // address turns the draft's names into recipients. All unknown ones are told at

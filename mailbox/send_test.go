@@ -116,7 +116,7 @@ func TestSendIsDelivered(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	m := r.Deliveries[0].Payload
-	if m.Subject != strings.Repeat("ü", MaxSubject) || m.BodyMD != "---\r\n# hi\n\x00" || m.Importance != mail.Urgent || m.ThreadID != nil || *m.Topic != "t_1" {
+	if m.Subject != strings.Repeat("ü", MaxSubject) || *m.BodyMD != "---\r\n# hi\n\x00" || m.Importance != mail.Urgent || m.ThreadID != nil || *m.Topic != "t_1" {
 		t.Errorf("stored as %+v", m)
 	}
 	if !slices.Equal(m.To, []string{"GreenCastle", "BlueLake"}) || !slices.Equal(m.CC, []string{"RedFox"}) || !slices.Equal(m.BCC, []string{"GreyOwl"}) {

@@ -114,7 +114,23 @@ func (b *Box) HooksInstall(ctx context.Context, dryRun bool, binary string) (Set
 		do = githook.Plan
 	}
 	list, err := do(s, githook.Options{Binary: binary, Perm: b.hookPerm(ctx)})
+	if err == nil && !dryRun {
+		err = b.wantHooks(true)
+	}
 	return SetupResult{changes(list), dryRun}, err
+}
+
+// wantHooks notes, where the repository is set up, whether hooks are to be there:
+// that makes their absence worth a word.
+func (b *Box) wantHooks(want bool) error {
+	if m, done := b.manifest(); !done || m.Hooks == want {
+		return nil
+	}
+	data, err := json.Marshal(manifest{1, want})
+	if err != nil {
+		return err
+	}
+	return asMail(b.store.SetUp(initManifest, append(data, '\n')))
 }
 
 func (b *Box) hookPerm(ctx context.Context) os.FileMode {
@@ -138,6 +154,9 @@ func (b *Box) HooksUninstall(ctx context.Context, dryRun bool) (SetupResult, err
 		do = githook.PlanUninstall
 	}
 	list, err := do(s)
+	if err == nil && !dryRun {
+		err = b.wantHooks(false)
+	}
 	return SetupResult{changes(list), dryRun}, err
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/git-agentmail/git-agentmail/guard"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -64,7 +63,7 @@ func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, 
 	}
 	say(quiet(lastTime(lastMail)), fmt.Sprintf("no_recent_mail_activity>%ds", grace), "mail_activity_recent")
 
-	files := b.coveredFiles(l, tracked)
+	files := b.coveredFiles(ctx, l, tracked)
 	if len(files) == 0 {
 		reasons = append(reasons, "path_pattern_unmatched")
 	} else {
@@ -93,8 +92,8 @@ func lastTime(t mail.Time) time.Time {
 
 // coveredFiles returns the tracked files that a reservation covers, and the file
 // that it names itself even if that is not tracked.
-func (b *Box) coveredFiles(l *mail.LeaseState, tracked []string) []string {
-	p, err := guard.Compile(l.Pattern)
+func (b *Box) coveredFiles(ctx context.Context, l *mail.LeaseState, tracked []string) []string {
+	p, err := compileLease(l, b.ignoreCase(ctx))
 	if err != nil {
 		return nil
 	}

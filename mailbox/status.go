@@ -55,6 +55,7 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 		}
 	}
 	slices.Reverse(out.Unacked) // what has waited longest first
+	out.UnackedCount, out.UrgentCount = len(out.Unacked), len(out.Urgent)
 	out.Unacked = out.Unacked[:min(len(out.Unacked), DefaultLimit)]
 	out.Urgent = out.Urgent[:min(len(out.Urgent), DefaultLimit)]
 	out.Guard, err = b.HooksStatus(ctx)

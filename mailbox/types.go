@@ -111,7 +111,7 @@ type Message struct {
 	Topic       *string      `json:"topic"`
 	CreatedTS   TS           `json:"created_ts"`
 	Attachments []Attachment `json:"attachments"`
-	BodyMD      string       `json:"body_md"`
+	BodyMD      *string      `json:"body_md,omitempty"` // nil where it was not asked for
 }
 
 // InboxRow is a message in somebody's inbox. BodyMD is nil unless asked for.
@@ -277,6 +277,7 @@ type ReserveResult struct {
 	Granted   []Granted      `json:"granted"`
 	Conflicts []PathConflict `json:"conflicts"`
 	Warnings  []string       `json:"warnings,omitempty"`
+	Advisory  bool           `json:"-"` // what conflicts was granted all the same
 }
 
 // LeaseFilter picks the caller's own live reservations: patterns and ids must
@@ -323,7 +324,7 @@ type Reservation struct {
 	ExpiresTS      TS       `json:"expires_ts"`
 	ReleasedTS     TS       `json:"released_ts"`
 	Ended          string   `json:"ended,omitempty"` // release, force, lost, expired
-	Files          int      `json:"files"`           // tracked files covered; -1 where not counted
+	Files          int      `json:"files"`           // tracked files covered
 	ClockAhead     bool     `json:"clock_ahead,omitempty"`
 	Stale          bool     `json:"stale"`
 	StaleReasons   []string `json:"stale_reasons"`
@@ -466,8 +467,10 @@ type Status struct {
 	Agents       []AgentRow    `json:"agents"`
 	Worktrees    []WorktreeRow `json:"worktrees"`
 	Reservations []Reservation `json:"reservations"`
-	Unacked      []InboxRow    `json:"unacknowledged"` // asked for and not given, to anybody; oldest first
-	Urgent       []InboxRow    `json:"urgent"`         // unread, high or urgent, to anybody
+	Unacked      []InboxRow    `json:"unacknowledged"` // asked for and not given, to anybody; the oldest first, so many
+	UnackedCount int           `json:"unacknowledged_count"`
+	Urgent       []InboxRow    `json:"urgent"` // unread, high or urgent, to anybody; so many
+	UrgentCount  int           `json:"urgent_count"`
 	Messages     int           `json:"messages"`
 	Guard        GuardState    `json:"guard"`
 	Sync         string        `json:"sync"`

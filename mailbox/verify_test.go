@@ -78,7 +78,7 @@ func TestVerifyCopiesThatDiffer(t *testing.T) {
 	if len(v.Problems) != 1 || !strings.Contains(v.Problems[0].What, "differs between the logs") {
 		t.Errorf("%+v", v.Problems)
 	}
-	if m, err := w.box.Show(w.ctx, blue, id); err != nil || m.BodyMD != "text" {
+	if m, err := w.box.Show(w.ctx, blue, id); err != nil || *m.BodyMD != "text" {
 		t.Errorf("the forged copy is shown: %+v, %v", m, err)
 	}
 	if in := w.inbox(blue); len(in) != 1 || *in[0].BodyMD != "text" {

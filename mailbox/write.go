@@ -129,10 +129,15 @@ func (w *writer) links(from string) error {
 	return w.b.links(w.ctx, w.tx.Snapshot(), w.dir, from)
 }
 
-// held returns the reservations that may be live, this commit included.
-func (w *writer) held() (mail.Leases, error) {
+// held returns the reservations that may be live, this commit included. To
+// decide what is free, strict must be set: then one that cannot be read is an error.
+func (w *writer) held(strict bool) (mail.Leases, error) {
 	if w.leases == nil {
-		ls, err := w.b.leases(w.ctx, w.tx.Snapshot())
+		read := w.b.knownLeases
+		if strict {
+			read = w.b.leases
+		}
+		ls, err := read(w.ctx, w.tx.Snapshot())
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,8 @@ type app struct {
 
 	out, err screen
 
-	held []string // notes that wait for the end
+	held  []string // notes that wait for the end
+	draft string   // the file with what was written in an editor
 }
 
 func newApp(args []string, std IO) *app {

@@ -73,13 +73,19 @@ func fileError(name string, err error) error {
 // scissors ends the text in the editor. Lines with # are text: it is Markdown.
 const scissors = "# ------------------------ >8 ------------------------"
 
-// edit lets the user write the text in the editor that git would use.
+// edit lets the user write the text in the editor that git would use. The file is
+// kept until the command has succeeded: see finish.
 func (a *app) edit(ctx context.Context, about string) (string, error) {
 	f, err := os.CreateTemp("", "agentmail-*.md")
 	if err != nil {
 		return "", mail.Errorf(mail.Internal, "no file to write the message in: %w", err)
 	}
-	defer os.Remove(f.Name())
+	written := false
+	defer func() {
+		if !written {
+			os.Remove(f.Name())
+		}
+	}()
 	_, err = io.WriteString(f, "\n"+scissors+"\n# "+escape(about)+"\n# Write the message above. Without a text nothing is sent.\n")
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", mail.Errorf(mail.Internal, "no file to write the message in: %w", err)
@@ -106,6 +112,7 @@ func (a *app) edit(ctx context.Context, about string) (string, error) {
 	if text = strings.Trim(text, "\n"); strings.TrimSpace(text) == "" {
 		return "", mail.Errorf(mail.Cancelled, "the message is empty; nothing was sent")
 	}
+	a.draft, written = f.Name(), true
 	return text + "\n", nil
 }
 

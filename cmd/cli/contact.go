@@ -66,10 +66,13 @@ func newContactRespond(a *app) *cobra.Command {
 					return err
 				}
 				return a.answer(r, func(w *strings.Builder) {
-					if r.Approved {
+					switch {
+					case r.Approved:
 						fmt.Fprintf(w, "%s -> %s: approved, until %s\n", escape(r.From), escape(r.To), a.when(r.ExpiresTS))
-					} else {
+					case r.Updated > 0:
 						fmt.Fprintf(w, "%s -> %s: blocked\n", escape(r.From), escape(r.To))
+					default:
+						fmt.Fprintf(w, "%s has not asked %s for contact: nothing to deny\n", escape(r.From), escape(r.To))
 					}
 				})
 			})

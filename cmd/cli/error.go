@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/git-agentmail/git-agentmail/mail"
@@ -12,6 +13,11 @@ import (
 
 // finish prints what went wrong, if anything did, and returns the exit status.
 func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
+	if a.draft != "" && err == nil {
+		os.Remove(a.draft)
+	} else if a.draft != "" {
+		fmt.Fprintf(a.std.Err, "agentmail: note: what you wrote is kept in %s\n", a.draft)
+	}
 	if err == nil {
 		a.json = false
 		a.notes(a.held)

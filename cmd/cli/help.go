@@ -217,6 +217,8 @@ Settings, in the repository's own git configuration:
                              pre-commit as well (then: git agentmail hooks install)
   agentmail.otherWorktrees   block (default) or warn
   agentmail.reservations     exclusive (default) or advisory
+  agentmail.contacts         handshake (default), strict or off
+  agentmail.autoReserve      true: an agent's first edit reserves the file
 
 Nothing is pushed anywhere, and no index, branch or file of yours is touched.
 `

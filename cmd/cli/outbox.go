@@ -77,7 +77,7 @@ func (a *app) writeMessage(w *strings.Builder, m mailbox.Message) {
 		"date", a.when(m.CreatedTS), "subject", escape(m.Subject), "thread", escape(deref(m.ThreadID)),
 		"topic", escape(deref(m.Topic)), "reply to", deref(m.ReplyTo), "importance", importance, "ack", ack,
 		"files", fileNames(m.Attachments))
-	body(w, m.BodyMD)
+	body(w, deref(m.BodyMD))
 }
 
 func people(list []string) string { return escape(strings.Join(list, ", ")) }

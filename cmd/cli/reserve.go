@@ -37,7 +37,7 @@ them, so that the shell does not expand them. See "git agentmail help patterns".
 				}
 				a.warn(res.Warnings)
 				if err == nil {
-					a.warn(conflictLines(res.Conflicts))
+					a.warn(conflictLines(res))
 				}
 				res.Granted, res.Conflicts = list(res.Granted), list(res.Conflicts)
 				if perr := a.answer(res, func(w *strings.Builder) { a.writeGranted(w, res.Granted) }); perr != nil {
@@ -58,7 +58,7 @@ them, so that the shell does not expand them. See "git agentmail help patterns".
 func (a *app) writeGranted(w *strings.Builder, rows []mailbox.Granted) {
 	t := table{head: []string{"ID", "MODE", "FILES", "UNTIL", "PATTERN"}}
 	for _, g := range rows {
-		t.add(g.ID, leaseMode(g.Exclusive), fileCount(g.Files), a.when(g.ExpiresTS), g.PathPattern)
+		t.add(g.ID, leaseMode(g.Exclusive), fmt.Sprint(g.Files), a.when(g.ExpiresTS), g.PathPattern)
 	}
 	t.write(w, a.out)
 }
@@ -70,23 +70,20 @@ func leaseMode(exclusive bool) string {
 	return "shared"
 }
 
-// fileCount is the number of tracked files covered; below zero nobody counted.
-func fileCount(n int) string {
-	if n < 0 {
-		return "-"
-	}
-	return fmt.Sprint(n)
-}
-
 // maxLines is the longest list in a message beside the answer.
 const maxLines = 10
 
-// conflictLines says who holds what was not granted.
-func conflictLines(list []mailbox.PathConflict) []string {
+// conflictLines says who holds what was not granted or, where reservations are
+// only advisory, was granted all the same.
+func conflictLines(res mailbox.ReserveResult) []string {
+	was := "was not granted"
+	if res.Advisory {
+		was = "is yours as well"
+	}
 	var lines []string
-	for _, c := range list {
+	for _, c := range res.Conflicts {
 		for _, h := range c.Holders {
-			line := fmt.Sprintf("%q was not granted: %s holds %q until %s", short(c.Path, maxText), h.Agent, short(h.PathPattern, maxText), utc(h.ExpiresTS))
+			line := fmt.Sprintf("%q %s: %s holds %q until %s", short(c.Path, maxText), was, h.Agent, short(h.PathPattern, maxText), utc(h.ExpiresTS))
 			if h.Witness != "" {
 				line += fmt.Sprintf(", which also covers %q", short(h.Witness, maxText))
 			}

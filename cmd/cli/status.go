@@ -36,7 +36,7 @@ const maxSection = 8
 
 func (a *app) writeStatus(w *strings.Builder, s mailbox.Status) {
 	fields(w, "repository", escape(s.Project.HumanKey), "you", actorLine(s.You), "guard", guardLine(s.Guard), "sync", escape(s.Sync),
-		"mail", fmt.Sprintf("%s, %d unacknowledged, %d urgent and unread", count(s.Messages, "message", "messages"), len(s.Unacked), len(s.Urgent)))
+		"mail", fmt.Sprintf("%s, %d unacknowledged, %d urgent and unread", count(s.Messages, "message", "messages"), s.UnackedCount, s.UrgentCount))
 
 	n := section(w, "Agents", s.Agents)
 	a.writeAgents(w, s.Agents[:n])
@@ -60,11 +60,11 @@ func (a *app) writeStatus(w *strings.Builder, s mailbox.Status) {
 
 	n = section(w, "Waiting for an acknowledgement", s.Unacked)
 	a.writeInbox(w, s.Unacked[:n])
-	more(w, len(s.Unacked)-n, "status --json")
+	more(w, s.UnackedCount-n, "inbox --ack-required --as NAME")
 
 	n = section(w, "Urgent and unread", s.Urgent)
 	a.writeInbox(w, s.Urgent[:n])
-	more(w, len(s.Urgent)-n, "status --json")
+	more(w, s.UrgentCount-n, "inbox --urgent --unread --as NAME")
 }
 
 // section writes a heading if there is anything to show, and returns how much.
