@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz cross bench soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz cross coexist bench soak install uninstall clean
 
 all: build
 
@@ -24,7 +24,7 @@ test:
 	$(GO) test ./...
 
 # Everything a change must pass.
-ci: build lint race fuzz cross
+ci: build lint race fuzz cross coexist
 
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt differs: $$out"; exit 1; }
@@ -53,6 +53,17 @@ cross:
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 		echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build ./... || exit 1; \
 	done; done
+
+# The real hook managers beside us. husky and lefthook are installed below bin;
+# git-lfs, pre-commit and node come from the system. What is missing is skipped.
+LEFTHOOK := github.com/evilmartians/lefthook@v1.13.6
+HUSKY    := husky@9.1.7
+COEXIST  := $(CURDIR)/$(BIN)/coexist
+coexist:
+	@mkdir -p '$(COEXIST)/bin'
+	@test -x '$(COEXIST)/bin/lefthook' || GOBIN='$(COEXIST)/bin' $(GO) install $(LEFTHOOK) || echo "not installed: $(LEFTHOOK)"
+	@test -d '$(COEXIST)/node_modules/husky' || npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(COEXIST)' $(HUSKY) || echo "not installed: $(HUSKY)"
+	AGENTMAIL_COEXIST='$(COEXIST)' $(GO) test ./hooks/githook -run Coexist -count=1 -v
 
 # Figures against their demands, written to doc/BENCHMARKS.md.
 bench:

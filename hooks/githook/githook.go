@@ -129,8 +129,9 @@ func PlanUninstall(site Site) ([]Change, error) {
 	return changes(edits), nil
 }
 
-// Uninstall takes our blocks out of the directory that git uses now and out of
-// the repository's own hooks directory, should core.hooksPath have moved since.
+// Uninstall takes our blocks out of the directory that git uses now and, should
+// core.hooksPath have moved since, out of the repository's own hooks directory
+// and of husky's.
 // Hooks in which nothing calls us are not mentioned. A file goes only if we made
 // it and nothing was added; a directory that we made goes if it is empty then.
 // Blocks in the ignored hook directories of other worktrees stay: they ask for
@@ -193,7 +194,7 @@ func planEvent(site Site, p place, event, binary string, layouts []layout) (edit
 	case p.tracked:
 		return refuse(p.why, byHand(event, h.exists))
 	case !h.exists:
-		e.Action, e.Note = Create, join(p.note, managerNote(site, event, nil))
+		e.Action, e.Note = Create, join(p.note, managerNote(site, event, nil), lfsNote(site, event, h))
 		e.mkdir = p.missing
 		e.data = concat([]byte(shebang), block{
 			event: event, fresh: true, mkdir: p.missing, orig: sum([]byte(shebang)),

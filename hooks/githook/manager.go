@@ -66,7 +66,11 @@ func managerNote(site Site, event string, data []byte) string {
 	}
 	switch managerOfHook(data) {
 	case "lefthook":
-		return `"lefthook install" writes this file anew and drops the block; a command in lefthook-local.yml stays`
+		with := ""
+		if readsStdin(event) {
+			with = ", with use_stdin: true,"
+		}
+		return `"lefthook install" writes this file anew and drops the block; a command in lefthook-local.yml` + with + ` stays`
 	case "pre-commit":
 		return `"pre-commit install" writes this file anew and drops the block`
 	case "git-lfs":
@@ -75,8 +79,24 @@ func managerNote(site Site, event string, data []byte) string {
 	return ""
 }
 
+// lfsNote says what a file that we made keeps git-lfs from. It puts its own hook
+// only where there is none, and "git lfs track" and "git add" do not say that
+// they could not; then a push leaves the large files behind.
+func lfsNote(site Site, event string, h hook) string {
+	if event != "pre-push" || h.exists && (len(h.blocks) == 0 || !h.blocks[0].fresh || managerOfHook(h.data) == "git-lfs") {
+		return ""
+	}
+	data, _ := os.ReadFile(filepath.Join(site.TopLevel, ".gitattributes"))
+	if !bytes.Contains(data, []byte("filter=lfs")) {
+		return ""
+	}
+	return `git-lfs will not push its files without a line here, and adds none itself: "git lfs update --manual" has it`
+}
+
 // calledFrom returns the file, if any, in which somebody wrote a call of our
-// hook by hand, and that this hook brings to run.
+// hook by hand, and that this hook brings to run with what it needs: pre-commit
+// gives no program the list of refs that git pushes, lefthook only one that
+// asks for it. Without the list the guard would pass everything.
 func calledFrom(site Site, event string, h hook) string {
 	files := []string{h.file}
 	if managerOfDir(site.HooksDir) == "husky" && filepath.Base(site.HooksDir) == "_" {
@@ -88,12 +108,17 @@ func calledFrom(site Site, event string, h hook) string {
 			files = append(files, filepath.Join(site.TopLevel, name))
 		}
 	case "pre-commit":
-		files = append(files, filepath.Join(site.TopLevel, ".pre-commit-config.yaml"))
+		if !readsStdin(event) {
+			files = append(files, filepath.Join(site.TopLevel, ".pre-commit-config.yaml"))
+		}
 	}
 	for _, file := range files {
 		data := h.data
 		if file != h.file {
 			data, _ = os.ReadFile(file)
+			if filepath.Ext(file) == ".yml" && readsStdin(event) && !useStdin().Match(data) {
+				continue
+			}
 		}
 		if calls(data, event) {
 			return file
@@ -101,6 +126,8 @@ func calledFrom(site Site, event string, h hook) string {
 	}
 	return ""
 }
+
+var useStdin = lazy(`(?m)^[^#\n]*\buse_stdin["']?\s*:\s*true\b`)
 
 var callLine = lazy(`(?m)^[^#\n]*\bgit[- ]agentmail(?:\.exe)?[^#\n\w]{1,6}hook[^#\n\w]{1,6}([a-z-]+)`)
 

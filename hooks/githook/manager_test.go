@@ -169,6 +169,54 @@ func TestManager(t *testing.T) {
 	same(t, "husky 8", Manager(r.ask(r.dir)), "husky")
 }
 
+// TestDeaf: a call that does not get the list of refs is none.
+func TestDeaf(t *testing.T) {
+	const line = "git-agentmail hook pre-push"
+	for _, tt := range []struct {
+		hook, file, data string
+		want             bool
+	}{
+		{"call_lefthook run", "lefthook-local.yml", "run: " + line + "\n", false},
+		{"call_lefthook run", "lefthook-local.yml", "run: " + line + "\n# use_stdin: true\n", false},
+		{"call_lefthook run", "lefthook-local.yml", "run: " + line + "\nuse_stdin: true\n", true},
+		{preCommitHook, ".pre-commit-config.yaml", "entry: " + line + "\n", false},
+	} {
+		r := newRepo(t)
+		r.write(r.hook("pre-push"), "#!/bin/sh\n"+tt.hook+"\n", 0o755)
+		r.write(filepath.Join(r.dir, tt.file), tt.data, 0o644)
+		if s := statusOf(r.site, "pre-push"); (s.State == Active) != tt.want {
+			t.Errorf("%s %q: %+v", tt.file, tt.data, s)
+		}
+	}
+}
+
+// TestHuskyUnset: husky's directory stays behind when it is taken out.
+func TestHuskyUnset(t *testing.T) {
+	r, _ := husky(t)
+	before := tree(t, filepath.Join(r.dir, ".husky"))
+	r.install()
+	r.git("config", "--unset", "core.hooksPath")
+	r.site = r.ask(r.dir)
+	r.uninstall()
+	same(t, ".husky after uninstall", tree(t, filepath.Join(r.dir, ".husky")), before)
+}
+
+// TestLFSAfterUs: git-lfs does not put its hook where ours is.
+func TestLFSAfterUs(t *testing.T) {
+	r := newRepo(t)
+	r.write(filepath.Join(r.dir, ".gitattributes"), "*.bin filter=lfs diff=lfs merge=lfs -text\n", 0o644)
+	if c := of(t, r.install(), "pre-push"); !strings.Contains(c.Note, "git lfs update --manual") {
+		t.Errorf("install: %+v", c)
+	}
+	if s := statusOf(r.site, "pre-push"); s.State != Active || !strings.Contains(s.Note, "git lfs update --manual") {
+		t.Errorf("status: %+v", s)
+	}
+	r.write(r.hook("pre-push"), r.read(r.hook("pre-push"))+"git lfs pre-push \"$@\"\n", 0o755)
+	if s := statusOf(r.site, "pre-push"); s.State != Active || s.Note != "" {
+		t.Errorf("status with the line: %+v", s)
+	}
+}
+
 func TestCalls(t *testing.T) {
 	for _, tt := range []struct {
 		line string

@@ -90,6 +90,9 @@ func statusOf(site Site, event string) EventStatus {
 		s.State, s.Note = Missing, "cannot be read"
 	} else {
 		s.State, s.Note = stateOf(h, event)
+		if s.State == Active {
+			s.Note = join(s.Note, lfsNote(site, event, h))
+		}
 	}
 	if s.State == Foreign || s.State == Missing {
 		if from := otherwise(site, event, h); from != "" {

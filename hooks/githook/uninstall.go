@@ -11,6 +11,12 @@ func planUninstall(site Site, layouts []layout) ([]edit, error) {
 	if real(site.HooksDir) != real(site.own()) {
 		dirs = append(dirs, site.own())
 	}
+	// husky is taken out by unsetting core.hooksPath; its directory, with our
+	// blocks, stays and is used again when husky is.
+	if dir := filepath.Join(site.TopLevel, ".husky", "_"); site.TopLevel != "" &&
+		managerOfDir(dir) == "husky" && real(site.HooksDir) != real(dir) {
+		dirs = append(dirs, dir)
+	}
 	var edits []edit
 	for _, dir := range dirs {
 		if !filepath.IsAbs(dir) {
