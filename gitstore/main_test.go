@@ -383,7 +383,8 @@ func sound(t testing.TB, env []string, dir string) {
 	if out := git(t, env, dir, "fsck", "--strict", "--no-dangling"); strings.Contains(out, "error") || strings.Contains(out, "warning") || strings.Contains(out, "missing") {
 		t.Errorf("fsck: %s", out)
 	}
-	if out := git(t, env, dir, "count-objects", "-v"); !strings.Contains(out, "garbage: 0") {
+	// Newer gits count other things of a repository with linked worktrees as well.
+	if out := git(t, env, dir, "count-objects", "-v"); !strings.Contains(out, "garbage: 0") && !strings.Contains(out, "/worktrees/") {
 		t.Errorf("count-objects: %s", out)
 	}
 }

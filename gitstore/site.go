@@ -71,8 +71,9 @@ func Find(ctx context.Context, dir string, environ []string) (*Repo, error) {
 	if f[3] != "sha1" {
 		return nil, errf(Unsupported, "repository %q uses object format %q, only sha1 is supported", r.GitDir, f[3])
 	}
-	if _, err := os.Stat(filepath.Join(r.CommonDir, "reftable")); err == nil {
-		return nil, errf(Unsupported, "repository %q stores its refs as reftable, only the files format is supported", r.GitDir)
+	local, _ := r.localConfig()
+	if _, err := os.Stat(filepath.Join(r.CommonDir, "reftable")); err == nil || local["extensions.refstorage"] == "reftable" {
+		return nil, errf(Unsupported, "repository %q stores its refs as reftable (extensions.refStorage), only the files format is supported", r.GitDir)
 	}
 	r.env = ownEnv(environ, r.CommonDir)
 	return r, nil
@@ -229,6 +230,75 @@ func (r *Repo) Local(ctx context.Context, key string) (string, bool, error) {
 	})
 	v, ok := r.local[key]
 	return v, ok, r.localErr
+}
+
+// ConfigHooks returns the commands of the hooks in git's configuration whose names
+// begin with prefix, by event.
+func (r *Repo) ConfigHooks(ctx context.Context, prefix string) (map[string]string, error) {
+	list, err := r.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type hook struct{ event, command, enabled string }
+	hooks := map[string]*hook{}
+	for _, s := range list {
+		rest, ok := strings.CutPrefix(s.Key, "hook."+prefix)
+		name, field, dot := strings.Cut(rest, ".")
+		if !ok || !dot {
+			continue
+		}
+		if hooks[name] == nil {
+			hooks[name] = &hook{}
+		}
+		switch field {
+		case "event":
+			hooks[name].event = s.Value
+		case "command":
+			hooks[name].command = s.Value
+		case "enabled":
+			hooks[name].enabled = s.Value
+		}
+	}
+	out := map[string]string{}
+	for _, h := range hooks {
+		if h.event != "" && h.enabled != "false" {
+			out[h.event] = h.command
+		}
+	}
+	return out, nil
+}
+
+// HasConfigHook reports whether the repository's own configuration file names a hook.
+// It starts no process, for it is asked with every commit.
+func (r *Repo) HasConfigHook(name string) bool {
+	data, err := os.ReadFile(filepath.Join(r.CommonDir, "config"))
+	return err == nil && bytes.Contains(data, []byte("[hook \""+name+"\"]"))
+}
+
+// ConfigFile returns the repository's own configuration file, and whether git can
+// add to it so that taking that out again restores every byte.
+func (r *Repo) ConfigFile() (name string, whole bool) {
+	name = filepath.Join(r.CommonDir, "config")
+	data, err := os.ReadFile(name)
+	return name, err == nil && (len(data) == 0 || data[len(data)-1] == '\n')
+}
+
+// SetConfigHook writes a hook into the repository's own configuration.
+func (r *Repo) SetConfigHook(ctx context.Context, name, event, command string) error {
+	for _, kv := range [][2]string{{"event", event}, {"command", command}} {
+		if _, err := r.ask(ctx, nil, "config", "--local", "hook."+name+"."+kv[0], kv[1]); err != nil {
+			return r.writeError("write the hook "+name+" into git's configuration", err)
+		}
+	}
+	return nil
+}
+
+// RemoveConfigHook takes it out.
+func (r *Repo) RemoveConfigHook(ctx context.Context, name string) error {
+	if _, err := r.ask(ctx, nil, "config", "--local", "--remove-section", "hook."+name); err != nil {
+		return r.writeError("take the hook "+name+" out of git's configuration", err)
+	}
+	return nil
 }
 
 // Shallow reports whether the clone's history has an edge.

@@ -129,7 +129,7 @@ func TestOverlapIsExact(t *testing.T) {
 			}
 		}
 	})
-	if disjoint < 5 || overlapping < 5 {
+	if !testing.Short() && (disjoint < 5 || overlapping < 5) { // in short mode chance decides
 		t.Errorf("%d disjoint and %d overlapping pairs: the generator is of no use", disjoint, overlapping)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/hooks/githook"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -33,6 +34,9 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	defer cancel()
 	ours, err := b.store.Exists()
 	if err == nil && !ours {
+		return Verdict{}
+	}
+	if b.inConfig(ctx, r.Event) {
 		return Verdict{}
 	}
 	h := &hook{b: b, ctx: ctx, req: r, command: "git commit"}
@@ -92,6 +96,22 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 		h.failed(err)
 	}
 	return h.v
+}
+
+// inConfig reports whether this call comes from a hook file, and git runs the hook out
+// of its configuration as well. Which git it is tells the PATH that git gives its hooks.
+func (b *Box) inConfig(ctx context.Context, event string) bool {
+	name, value, _ := strings.Cut(githook.FileRun, "=")
+	if b.getenv(name) != value || !b.repo.HasConfigHook(githook.ConfigPrefix+event) {
+		return false
+	}
+	v, err := gitstore.GitVersion(ctx)
+	if err != nil || !gitstore.AtLeast(v, githook.ConfigSince) {
+		return false
+	}
+	// Some other configuration may have switched it off.
+	hooks, err := b.repo.ConfigHooks(ctx, githook.ConfigPrefix)
+	return err == nil && githook.Site{Config: hooks, RunsConfig: true}.InConfig(event)
 }
 
 // hook is one call of a git hook.

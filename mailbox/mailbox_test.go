@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/hooks/githook"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -17,6 +19,13 @@ import (
 func testEnv(t testing.TB) []string {
 	t.Helper()
 	env := []string{"HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
+	// On every git the hooks are those in the files; testdata/script/confighooks.txt
+	// has the others.
+	events := githook.EveryEvent()
+	env = append(env, fmt.Sprint("GIT_CONFIG_COUNT=", len(events)))
+	for i, event := range events {
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=hook.%s%s.enabled", i, githook.ConfigPrefix, event), fmt.Sprintf("GIT_CONFIG_VALUE_%d=false", i))
+	}
 	for _, name := range []string{"PATH", "TMPDIR"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -37,6 +36,14 @@ func (b *Box) site(ctx context.Context) (githook.Site, error) {
 	}
 	if _, err := b.repo.Config(ctx); err != nil {
 		return s, asMail(err)
+	}
+	if s.Config, err = b.repo.ConfigHooks(ctx, githook.ConfigPrefix); err != nil {
+		return s, asMail(err)
+	}
+	if len(s.Config) > 0 {
+		if v, err := gitstore.GitVersion(ctx); err == nil {
+			s.RunsConfig = gitstore.AtLeast(v, githook.ConfigSince)
+		}
 	}
 	v, set := b.repo.Get(ctx, "core.hookspath")
 	if !set {
@@ -109,15 +116,27 @@ func (b *Box) HooksInstall(ctx context.Context, dryRun bool, binary string) (Set
 	if err != nil {
 		return SetupResult{Changes: []Change{}, DryRun: dryRun}, err
 	}
+	if v, err := gitstore.GitVersion(ctx); err == nil {
+		s.RunsConfig = gitstore.AtLeast(v, githook.ConfigSince)
+	}
+	out := SetupResult{Changes: []Change{}, DryRun: dryRun}
+	if out.Changes, err = b.configHooks(ctx, s, dryRun, binary); err != nil {
+		return out, err
+	}
 	do := githook.Install
 	if dryRun {
 		do = githook.Plan
 	}
-	list, err := do(s, githook.Options{Binary: binary, Perm: b.hookPerm(ctx)})
+	list, err := do(s, githook.Options{Binary: binary, Mode: b.repo.SharedMode})
+	if me := mail.AsError(err); err != nil && len(out.Changes) > 0 && me.Code == mail.Denied {
+		// The directory is not ours to write to. git runs the hooks all the same.
+		out.Changes, err = append(out.Changes, Change{string(githook.Refuse), s.HooksDir, me.Message}), nil
+	}
+	out.Changes = append(out.Changes, changes(list)...)
 	if err == nil && !dryRun {
 		err = b.wantHooks(true)
 	}
-	return SetupResult{changes(list), dryRun}, err
+	return out, err
 }
 
 // wantHooks notes, where the repository is set up, whether hooks are to be there:
@@ -133,14 +152,58 @@ func (b *Box) wantHooks(want bool) error {
 	return asMail(b.store.SetUp(initManifest, append(data, '\n')))
 }
 
-func (b *Box) hookPerm(ctx context.Context) os.FileMode {
-	switch v, _ := b.repo.Get(ctx, "core.sharedrepository"); v.Value {
-	case "group", "true", "1":
-		return 0o775
-	case "all", "world", "everybody", "2":
-		return 0o777
+// configHooks puts our hooks into git's configuration, or says that it would: they
+// stay when core.hooksPath moves or a manager writes its hooks anew. A git that is too
+// old for them gets none. The blocks are put in besides, for an editor may bring an
+// older git.
+func (b *Box) configHooks(ctx context.Context, s githook.Site, dryRun bool, binary string) (list []Change, err error) {
+	want := githook.ConfigHooks(s, binary)
+	if !s.RunsConfig || len(want) == 0 {
+		return nil, nil
 	}
-	return 0
+	file, whole := b.repo.ConfigFile()
+	if !whole {
+		return []Change{{"refuse", file, "does not end in a newline: git could not take our hooks out of it again byte for byte"}}, nil
+	}
+	for _, h := range want {
+		c := Change{"keep", file, "hook." + h.Name}
+		switch old, there := s.Config[h.Event]; {
+		case !there && b.repo.HasConfigHook(h.Name):
+			c.Note += "; it is switched off there"
+			list = append(list, c)
+			continue
+		case !there:
+			c.Action = string(githook.Create)
+		case old != h.Command:
+			c.Action = string(githook.Replace)
+		}
+		if !dryRun && c.Action != "keep" {
+			err = b.repo.SetConfigHook(ctx, h.Name, h.Event, h.Command)
+		}
+		if err != nil {
+			return list, asMail(err)
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func (b *Box) configHooksOut(ctx context.Context, dryRun bool) (list []Change, err error) {
+	file, _ := b.repo.ConfigFile()
+	for _, event := range githook.EveryEvent() {
+		name := githook.ConfigPrefix + event
+		if !b.repo.HasConfigHook(name) {
+			continue
+		}
+		if !dryRun {
+			err = b.repo.RemoveConfigHook(ctx, name)
+		}
+		if err != nil {
+			return list, asMail(err)
+		}
+		list = append(list, Change{string(githook.Remove), file, "hook." + name})
+	}
+	return list, nil
 }
 
 // HooksUninstall takes the git hooks out again, byte for byte.
@@ -153,11 +216,16 @@ func (b *Box) HooksUninstall(ctx context.Context, dryRun bool) (SetupResult, err
 	if dryRun {
 		do = githook.PlanUninstall
 	}
+	out := SetupResult{DryRun: dryRun}
+	if out.Changes, err = b.configHooksOut(ctx, dryRun); err != nil {
+		return out, err
+	}
 	list, err := do(s)
+	out.Changes = append(out.Changes, changes(list)...)
 	if err == nil && !dryRun {
 		err = b.wantHooks(false)
 	}
-	return SetupResult{changes(list), dryRun}, err
+	return out, err
 }
 
 // HooksStatus reports whether git would run the guard from this worktree.

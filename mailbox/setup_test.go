@@ -107,7 +107,13 @@ func TestInitAndUninstall(t *testing.T) {
 	}
 	before := contents(t, w.dir)
 	plan, err := w.box.Init(w.ctx, InitRequest{DryRun: true, Binary: "/bin/true"})
-	if err != nil || !plan.DryRun || len(plan.Changes) != 6 {
+	files := 0 // a newer git has our hooks in its configuration as well
+	for _, c := range plan.Changes {
+		if filepath.Base(c.Path) != "config" {
+			files++
+		}
+	}
+	if err != nil || !plan.DryRun || files != 6 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	if c := changed(before, contents(t, w.dir)); len(c) != 0 {

@@ -32,6 +32,10 @@ func (a *app) hook(ctx context.Context, event string, args []string) error {
 	}
 	r := mailbox.HookRequest{Event: event, Args: args}
 	if leaves(event) {
+		if screenOf(a.std.In).terminal { // a manager that calls us without the refs
+			return a.doubt(event, mail.Errorf(mail.Unchecked, "the guard got no list of refs: standard input is a terminal").
+				Hint("let the program that calls it pass on git's standard input"))
+		}
 		data, err := io.ReadAll(a.std.In)
 		if err != nil {
 			return a.doubt(event, mail.Errorf(mail.Unchecked, "standard input could not be read: %w", err))

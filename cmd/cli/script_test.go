@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/git-agentmail/git-agentmail/cmd/cli"
+	"github.com/git-agentmail/git-agentmail/hooks/githook"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -41,6 +42,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
+		Condition: func(name string) (bool, error) {
+			if name != "confighooks" {
+				return false, fmt.Errorf("no condition is called %q", name)
+			}
+			out, err := exec.Command("git", "version").Output()
+			var major, minor int
+			fmt.Sscanf(string(out), "git version %d.%d", &major, &minor)
+			return major > 2 || major == 2 && minor >= 54, err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"capture":  capture,
 			"exits":    exits,
@@ -59,6 +69,10 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	config := "[user]\n\tname = Ann\n\temail = ann@example.org\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
+	// On every git the hooks are those in the files; confighooks.txt has the others.
+	for _, event := range githook.EveryEvent() {
+		config += fmt.Sprintf("[hook %q]\n\tenabled = false\n", githook.ConfigPrefix+event)
+	}
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o666); err != nil {
 		return err
 	}

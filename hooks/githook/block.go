@@ -79,9 +79,9 @@ func body(event string) string {
 	case strings.HasPrefix(event, "post-"):
 		return afterwards
 	case readsStdin(event):
-		return push + verdict
+		return push + verdict("")
 	}
-	return check + verdict
+	return check + verdict(crashed)
 }
 
 // readsStdin reports whether git gives the hook a list of refs to read.
@@ -89,12 +89,12 @@ func readsStdin(event string) bool { return event == "pre-push" || event == "pre
 
 // afterwards is for the events that git cannot be stopped in any more: no
 // status, and no word about a missing binary, which the events before have said.
-const afterwards = `if [ -n "$_gam_bin" ]; then "$_gam_bin" hook EVENT "$@" || :; fi
+const afterwards = `if [ -n "$_gam_bin" ]; then ` + FileRun + ` "$_gam_bin" hook EVENT "$@" || :; fi
 unset _gam_bin
 `
 
 const check = `_gam_rc=127
-if [ -n "$_gam_bin" ]; then _gam_rc=0; "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
+if [ -n "$_gam_bin" ]; then _gam_rc=0; ` + FileRun + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
 `
 
 // push reads the list of refs and gives it back to the rest of the hook. The
@@ -107,26 +107,35 @@ if [ -n "$_gam_bin" ]; then
 	_gam_rc=0
 	_gam_in=$(cat) || :
 	if [ -n "$_gam_in" ]; then
-		"$_gam_bin" hook EVENT "$@" <<_GAM_EOF_ || _gam_rc=$?
+		` + FileRun + ` "$_gam_bin" hook EVENT "$@" <<_GAM_EOF_ || _gam_rc=$?
 $_gam_in
 _GAM_EOF_
 		exec <<_GAM_EOF_
 $_gam_in
 _GAM_EOF_
 	else
-		"$_gam_bin" hook EVENT "$@" || _gam_rc=$?
+		` + FileRun + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?
 	fi
 	unset _gam_in
 fi
 `
 
-const verdict = `case $_gam_rc in
+// crashed lets a commit pass when the guard itself broke down: 2 is how a Go program
+// ends that its runtime gave up on, above 128 something killed it.
+const crashed = `2 | 129 | 1[3-9]? | 2??) echo "agentmail: guard not run: it ended with status $_gam_rc" >&2 || : ;;
+`
+
+// verdict ends the hook with the guard's status where that stops git; more are
+// further cases.
+func verdict(more string) string {
+	return `case $_gam_rc in
 0) ;;
 126 | 127) echo "agentmail: guard not run: git-agentmail not found" >&2 || : ;;
-*) exit "$_gam_rc" ;;
+` + more + `*) exit "$_gam_rc" ;;
 esac
 unset _gam_bin _gam_rc
 `
+}
 
 // find returns the blocks in a hook. damaged says what is wrong when markers
 // are there that do not make a block; then nothing must be edited.

@@ -56,9 +56,9 @@ func (s Site) Events() []string {
 	return list
 }
 
-// everyEvent returns the hooks in which a block of ours may stand, for the site may
-// have been another one, or stricter, when it was put there.
-func everyEvent() []string {
+// EveryEvent returns the hooks that may be ours, for the site may have been another
+// one, or stricter, when they were put in.
+func EveryEvent() []string {
 	return append(Site{Strict: true}.Events(), Site{Bare: true}.Events()...)
 }
 
@@ -93,8 +93,9 @@ type Options struct {
 	// shorter PATH than the user's shell has.
 	Binary string
 
-	// Perm is the mode of a new hook, before the umask; 0 means 0755.
-	Perm os.FileMode
+	// Mode returns the mode of a new hook that was made with mode m, by the umask;
+	// nil leaves it at that.
+	Mode func(m os.FileMode) os.FileMode
 }
 
 // Plan returns what [Install] would do, one [Change] per event, and writes
@@ -152,17 +153,13 @@ func plan(site Site, opts Options, layouts []layout) ([]edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	perm := opts.Perm
-	if perm == 0 {
-		perm = 0o755
-	}
 	var edits []edit
 	for _, event := range site.Events() {
 		e, err := planEvent(site, p, event, filepath.ToSlash(opts.Binary), layouts)
 		if err != nil {
 			return nil, err
 		}
-		e.perm = perm
+		e.newMode = opts.Mode
 		edits = append(edits, e)
 	}
 	return edits, nil

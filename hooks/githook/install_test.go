@@ -48,7 +48,7 @@ func TestFresh(t *testing.T) {
 
 func TestPerm(t *testing.T) {
 	r := newRepo(t)
-	if _, err := Install(r.site, Options{Binary: r.binary(), Perm: 0o700}); err != nil {
+	if _, err := Install(r.site, Options{Binary: r.binary(), Mode: func(m os.FileMode) os.FileMode { return m &^ 0o055 }}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(r.hook("pre-push"))

@@ -7,31 +7,8 @@ import (
 	"strings"
 )
 
-// Manager names the tool that keeps the hooks of this site, as far as can be
-// seen from its files: husky, lefthook, pre-commit, beads or git-lfs, or "".
-// Most of them write their hooks anew now and then and drop what others put in.
-func Manager(site Site) string {
-	if m := managerOfDir(site.HooksDir); m != "" {
-		return m
-	}
-	// git-lfs lives beside the others, so it is named last.
-	lfs := ""
-	for _, event := range append(everyEvent(), "commit-msg", "post-checkout") {
-		h, err := readHook(filepath.Join(site.HooksDir, event), shipped)
-		if err != nil {
-			continue
-		}
-		switch m := managerOfHook(h.data); m {
-		case "":
-		case "git-lfs":
-			lfs = m
-		default:
-			return m
-		}
-	}
-	return lfs
-}
-
+// managerOfDir names the tool that a hooks directory as a whole belongs to, or "".
+// Most tools write their hooks anew now and then and drop what others put in.
 func managerOfDir(dir string) string {
 	switch {
 	case filepath.Base(dir) == "_" && isFile(filepath.Join(dir, "h")), // 9

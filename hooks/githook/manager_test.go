@@ -30,7 +30,6 @@ func TestHusky(t *testing.T) {
 	r, npmInstall := husky(t)
 	r.commit()
 	r.log()
-	same(t, "manager", Manager(r.site), "husky")
 	before := tree(t, filepath.Join(r.dir, ".husky"))
 	for _, c := range r.install() {
 		if c.Action != Insert || !strings.Contains(c.Note, "npm install") || !strings.Contains(c.Note, ".husky/"+c.Event) {
@@ -93,7 +92,6 @@ func TestPreCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(file, preCommitHook, 0o755)
-	same(t, "manager", Manager(r.site), "pre-commit")
 	if s := Status(r.site); !s.Active || !strings.Contains(s.Events[0].Note, "pre-commit.legacy") {
 		t.Errorf("status: %+v", s)
 	}
@@ -120,7 +118,6 @@ func TestLefthook(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(file, theirs, 0o755)
-	same(t, "manager", Manager(r.site), "lefthook")
 	if s := Status(r.site); s.Active || s.Cause != "pre-commit does not call the guard" {
 		t.Errorf("status: %+v", s)
 	}
@@ -151,22 +148,6 @@ func TestBackupStays(t *testing.T) {
 	r.install()
 	r.uninstall()
 	same(t, "hooks", tree(t, r.site.HooksDir), before)
-}
-
-func TestManager(t *testing.T) {
-	r := newRepo(t)
-	same(t, "none", Manager(r.site), "")
-	r.write(r.hook("pre-push"), "#!/bin/sh\ngit lfs pre-push \"$@\"\n", 0o755)
-	same(t, "git-lfs", Manager(r.site), "git-lfs")
-	if c := of(t, r.install(), "pre-push"); !strings.Contains(c.Note, "git lfs update") {
-		t.Errorf("install: %+v", c)
-	}
-	r.write(r.hook("commit-msg"), "#!/bin/sh\n# --- BEGIN BEADS INTEGRATION ---\n", 0o755)
-	same(t, "beads beside git-lfs", Manager(r.site), "beads")
-
-	r.git("config", "core.hooksPath", ".husky")
-	r.write(filepath.Join(r.dir, ".husky", "_", "husky.sh"), "", 0o644)
-	same(t, "husky 8", Manager(r.ask(r.dir)), "husky")
 }
 
 // TestDeaf: a call that does not get the list of refs is none.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -39,8 +40,10 @@ cat
 	}
 	locale := []string{"C", "C.UTF-8"}
 	shells := [][]string{{"sh"}, {"dash"}, {"bash"}, {"bash", "--posix"}, {"busybox", "ash"}, {"zsh"}, {"mksh"}, {"ksh93"}, {"ksh"}, {"posh"}}
-	for _, shell := range shells {
-		if _, err := exec.LookPath(shell[0]); err != nil {
+	for n, shell := range shells {
+		path, err := exec.LookPath(shell[0])
+		if err != nil {
+			t.Logf("%s is not installed: the block was not tried in it", shell[0])
 			continue
 		}
 		for i, options := range []string{"", "-e", "-eu", "-euf", "-C"} {
@@ -52,9 +55,14 @@ cat
 				if options != "" {
 					args = append(args, options)
 				}
-				cmd := exec.Command(shell[0], append(args, script, "a b", "*")...)
+				cmd := exec.Command(path, append(args, script, "a b", "*")...)
 				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "LC_ALL="+locale[i%2])
+				// The guard is on the PATH, or it is where it was at the installation.
+				search := "/usr/bin:/bin"
+				if (n+i)%2 == 0 {
+					search = dir + ":" + search
+				}
+				cmd.Env = append(os.Environ(), "LC_ALL="+locale[i%2], "PATH="+search)
 				cmd.Stdin = strings.NewReader(in)
 				var out bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &out, &out
@@ -80,17 +88,23 @@ cat
 func TestBlockStatus(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "git-agentmail")
+	t.Setenv("PATH", "/usr/bin:/bin")
 	for _, event := range (Site{}).Events() {
 		for _, tt := range []struct{ guard, check, after string }{
 			{"exit 0", "0 user", "0 user"},
 			{"exit 3", "3 ", "0 user"},
 			{"exit 8", "8 ", "0 user"},
 			{"exit 127", "0 agentmail: guard not run: git-agentmail not found\nuser", "0 user"},
-			{"kill -9 $$", "137 ", "0 user"},
+			{"exit 2", "0 agentmail: guard not run: it ended with status 2\nuser", "0 user"},
+			{"kill -9 $$", "0 agentmail: guard not run: it ended with status 137\nuser", "0 user"},
+			{"kill -1 $$", "0 agentmail: guard not run: it ended with status 129\nuser", "0 user"},
 		} {
 			want := tt.check
-			if strings.HasPrefix(event, "post-") {
+			switch {
+			case strings.HasPrefix(event, "post-"):
 				want = tt.after
+			case event == "pre-push" && strings.Contains(want, "status "): // what leaves the house does not
+				want = regexp.MustCompile(`(?s).*status (\d+).*`).ReplaceAllString(want, "$1 ")
 			}
 			for _, options := range []string{"-", "-eu"} {
 				if err := os.WriteFile(binary, []byte("#!/bin/sh\n"+tt.guard+"\n"), 0o755); err != nil {
@@ -103,7 +117,7 @@ func TestBlockStatus(t *testing.T) {
 				}
 				// The shell may have a word of its own about a killed program.
 				out, _ := exec.Command("sh", "-c", `r=$(sh "$1" "$2" 2>&1 </dev/null); echo "$? $r"`, "sh", options, script).Output()
-				got := strings.TrimSuffix(strings.ReplaceAll(string(out), "Killed\n", ""), "\n")
+				got := strings.TrimSuffix(strings.NewReplacer("Killed\n", "", "Hangup\n", "").Replace(string(out)), "\n")
 				if got != want {
 					t.Errorf("%s, %s, guard %q: got %q, want %q", event, options, tt.guard, got, want)
 				}

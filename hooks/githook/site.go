@@ -11,15 +11,19 @@ import (
 
 // Site is where git would look for hooks, as asked of git from one worktree.
 type Site struct {
-	HooksDir   string // absolute: what `git rev-parse --git-path hooks` gives from this worktree
-	HooksPath  string // value of core.hooksPath, empty if unset
-	Scope      string // scope of core.hooksPath: local, worktree, global, system, command; empty if unset
-	Origin     string // file the value comes from, for messages
-	CommonDir  string // absolute common git directory
-	TopLevel   string // work tree root; empty in a bare repository
-	Bare       bool
-	Strict     bool   // also veto what git commits without asking pre-commit
-	GitVersion string // "2.39.5"
+	HooksDir  string // absolute: what `git rev-parse --git-path hooks` gives from this worktree
+	HooksPath string // value of core.hooksPath, empty if unset
+	Scope     string // scope of core.hooksPath: local, worktree, global, system, command; empty if unset
+	Origin    string // file the value comes from, for messages
+	CommonDir string // absolute common git directory
+	TopLevel  string // work tree root; empty in a bare repository
+	Bare      bool
+	Strict    bool // also veto what git commits without asking pre-commit
+
+	// Config holds the commands of our hooks in git's configuration by event, and
+	// RunsConfig says whether the git in use runs such hooks. See [ConfigHook].
+	Config     map[string]string
+	RunsConfig bool
 }
 
 // place is a hooks directory and what may be done in it.

@@ -227,7 +227,6 @@ func TestForeignBlock(t *testing.T) {
 	if c := of(t, r.install(), "pre-commit"); c.Action != Keep || !strings.Contains(c.Note, "has our block, but is in the work tree") {
 		t.Errorf("install: %+v", c)
 	}
-	same(t, "manager", Manager(r.site), "beads")
 	list := r.uninstall()
 	same(t, "uninstall", actions(list), "pre-commit refuse, "+allDelete)
 	same(t, "the copy", r.read(r.hook("pre-commit")), copied)

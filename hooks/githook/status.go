@@ -85,6 +85,10 @@ func allMissing(list []EventStatus) bool {
 func statusOf(site Site, event string) EventStatus {
 	file := filepath.Join(site.HooksDir, event)
 	s := EventStatus{Event: event, File: file}
+	if site.InConfig(event) {
+		s.State, s.Note = Active, "by hook."+ConfigPrefix+event+" in git's configuration"
+		return s
+	}
 	h, err := readHook(file, shipped)
 	if err != nil {
 		s.State, s.Note = Missing, "cannot be read"

@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 		{"switched off", func(f string) { os.Chmod(f, 0o644) }, NotExecutable, "is not executable"},
 		{"somebody's, switched off", func(f string) { r.write(f, "git-agentmail hook pre-push", 0o644) }, Foreign, "is not executable"},
 		{"by hand", func(f string) { r.write(f, "#!/usr/bin/perl\nsystem('git-agentmail', 'hook', 'pre-push')\n", 0o755) }, Active, "called from"},
-		{"commented out", func(f string) { r.write(f, strings.Replace(r.read(f), "\t\"$_gam", "\t# \"$_gam", 1), 0o755) }, Outdated, "changed by hand"},
+		{"commented out", func(f string) { r.write(f, strings.Replace(r.read(f), "\t"+FileRun, "\t# "+FileRun, 1), 0o755) }, Outdated, "changed by hand"},
 		{"older", func(f string) { r.write(f, strings.Replace(r.read(f), " v1 ", " v0 ", 1), 0o755) }, Outdated, "older"},
 		{"newer", func(f string) { r.write(f, strings.Replace(r.read(f), " v1 ", " v2 ", 1), 0o755) }, Active, "newer"},
 		{"half", func(f string) { r.write(f, strings.Replace(r.read(f), shipped[0].end, "", 1), 0o755) }, Outdated, "without the last"},

@@ -36,7 +36,7 @@ func planDir(site Site, dir string, layouts []layout) ([]edit, error) {
 	mine := site.owner(dir) == ours
 	var edits []edit
 	var made bool // by us
-	for _, event := range everyEvent() {
+	for _, event := range EveryEvent() {
 		file := filepath.Join(dir, event)
 		for _, name := range append([]string{file}, displaced(file)...) {
 			h, err := readHook(name, layouts)
@@ -64,7 +64,7 @@ func planDir(site Site, dir string, layouts []layout) ([]edit, error) {
 	}
 	for _, entry := range entries {
 		name := filepath.Join(dir, entry.Name())
-		for _, event := range everyEvent() {
+		for _, event := range EveryEvent() {
 			if strings.HasPrefix(name, temporary(filepath.Join(dir, event))) {
 				edits = append(edits, edit{Change: Change{Event: event, File: name, Action: Delete, Note: "left by an interrupted install"}})
 				kept--

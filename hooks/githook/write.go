@@ -16,10 +16,10 @@ import (
 // edit is a change with all that is needed to make it.
 type edit struct {
 	Change
-	old   hook
-	data  []byte      // what the file will hold
-	perm  fs.FileMode // of a new file
-	mkdir bool        // the directory is made first
+	old     hook
+	data    []byte                        // what the file will hold
+	newMode func(fs.FileMode) fs.FileMode // see Options.Mode
+	mkdir   bool                          // the directory is made first
 }
 
 func (e edit) keep(note string) edit {
@@ -89,7 +89,7 @@ func (e edit) apply() error {
 // that git never runs half a hook. The contents are on disk before the rename,
 // so that no crash leaves an empty file where a hook of the user's was.
 func (e edit) write() error {
-	perm := e.perm
+	perm := fs.FileMode(0o755)
 	if e.old.exists {
 		perm = 0o600
 	}
@@ -105,8 +105,15 @@ func (e edit) write() error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil && e.old.exists {
+	switch {
+	case err != nil:
+	case e.old.exists:
 		err = os.Chmod(f.Name(), e.old.mode)
+	case e.newMode != nil:
+		var info fs.FileInfo
+		if info, err = os.Stat(f.Name()); err == nil {
+			err = os.Chmod(f.Name(), e.newMode(info.Mode()))
+		}
 	}
 	if err == nil {
 		err = e.unchanged()
