@@ -69,29 +69,32 @@ func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
 	if err != nil {
 		return err
 	}
+	var entries []guard.Entry // of all commits, in their order
+	var of []*gitstore.Commit
+	for i := range commits {
+		for _, e := range entriesOf(commits[i].Changed) {
+			entries, of = append(entries, e), append(of, &commits[i])
+		}
+	}
+	h.v.Checked = len(entries)
+	found, err := guard.Check(entries, held, h.b.ignoreCase(h.ctx))
+	if err != nil {
+		return err
+	}
 	var blocks []guard.Block
 	seen := map[string]bool{}
-	for _, c := range commits {
-		h.v.Checked += len(c.Changed)
+	for _, bl := range found {
+		c := of[bl.Entry]
 		author, known := authors[c.OID]
 		if !known {
 			author = h.who.ID
 		}
-		var binding []guard.Held
-		for _, l := range held {
-			if (author == "" || l.Holder != author) && c.Time.Unix() >= l.Since.Unix() { // a commit knows whole seconds
-				binding = append(binding, l)
-			}
+		if author != "" && bl.By.Holder == author || c.Time.Unix() < bl.By.Since.Unix() { // a commit knows whole seconds
+			continue
 		}
-		found, err := guard.Check(entriesOf(c.Changed), binding, h.b.ignoreCase(h.ctx))
-		if err != nil {
-			return err
-		}
-		for _, bl := range found {
-			if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
-				seen[key] = true
-				blocks = append(blocks, bl)
-			}
+		if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
+			seen[key] = true
+			blocks = append(blocks, bl)
 		}
 	}
 	blocks, err = h.b.elsewhere(h.ctx, blocks, h.remark)
