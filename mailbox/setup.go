@@ -246,7 +246,34 @@ func (b *Box) HooksStatus(ctx context.Context) (GuardState, error) {
 	for _, e := range r.Events {
 		g.Hooks = append(g.Hooks, HookState{e.Event, string(e.State), e.File, e.Note})
 	}
+	g.Layers = layers(s)
 	return g, nil
+}
+
+// layers tells what would ask the guard without the others.
+func layers(s githook.Site) []Layer {
+	inFiles := s
+	inFiles.RunsConfig = false
+	files, config, strict := "active", "active", "active"
+	if r := githook.Status(inFiles); !r.Active {
+		files = r.Cause
+	}
+	if s.Bare {
+		return []Layer{{"hook files", files}}
+	}
+	for _, event := range s.Events() {
+		if s.InConfig(event) {
+			continue
+		}
+		config = "none of ours, or switched off"
+		if !s.RunsConfig {
+			config = "none: git " + githook.ConfigSince + " and newer runs them"
+		}
+	}
+	if !s.Strict {
+		strict = "off: --no-verify, cherry-pick and rebase are told and asked about at the push (agentmail.strict)"
+	}
+	return []Layer{{"hook files", files}, {"git configuration", config}, {"strict mode", strict}}
 }
 
 // GuardNotice returns one line if this repository's hooks were put in but git

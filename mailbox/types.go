@@ -482,6 +482,13 @@ type GuardState struct {
 	Active bool        `json:"active"`
 	Cause  string      `json:"cause,omitempty"` // why not
 	Hooks  []HookState `json:"hooks,omitempty"`
+	Layers []Layer     `json:"layers,omitempty"`
+}
+
+// Layer is one of the places that ask the guard. What one does not see, another may.
+type Layer struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // active, or why not
 }
 
 // HookState is the state of one git hook.

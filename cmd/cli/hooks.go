@@ -85,6 +85,12 @@ func newHooksStatus(a *app) *cobra.Command {
 					t.add(h.Event, h.State, file)
 				}
 				t.write(w, a.out)
+				w.WriteString("\n")
+				t = table{head: []string{"LAYER", "STATE"}, full: true}
+				for _, l := range g.Layers {
+					t.add(l.Name, l.State)
+				}
+				t.write(w, a.out)
 			})
 		},
 	}

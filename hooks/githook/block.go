@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the block that is written now. Raise it with every
 // change of the block's text; when the markers change, add a [layout].
-const Version = 1
+const Version = 2
 
 // layout is how the blocks of some version stand in a file.
 type layout struct {

@@ -142,7 +142,7 @@ func TestUpgrade(t *testing.T) {
 	}{
 		{"same markers", "# >>> git-agentmail guard >>> pre-commit v0 insert orig=" + sum([]byte(rest)) + "\nold text\n# <<< git-agentmail guard <<<\n", shipped, Replace},
 		{"other markers", "# >> mail >> pre-commit v0 insert orig=" + sum([]byte(rest)) + "\nold text\n# << mail <<\n", older, Replace},
-		{"newer", "# >>> git-agentmail guard >>> pre-commit v2 insert later=1 orig=" + sum([]byte(rest)) + "\nnew text\n# <<< git-agentmail guard <<<\n", shipped, Keep},
+		{"newer", "# >>> git-agentmail guard >>> pre-commit v99 insert later=1 orig=" + sum([]byte(rest)) + "\nnew text\n# <<< git-agentmail guard <<<\n", shipped, Keep},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRepo(t)
