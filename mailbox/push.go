@@ -26,25 +26,23 @@ func (h *hook) prePush() error {
 		url = h.req.Args[1]
 	}
 	updates, err := gitstore.ParseRefUpdates(h.req.Stdin)
-	if err != nil {
-		return err
-	}
-	updates = withoutOurs(updates)
-	held, err := h.b.holds(h.ctx, h.sn, h.who)
-	if err != nil || len(held) == 0 || len(updates) == 0 {
-		return err
-	}
-	commits, err := h.b.repo.Pushed(h.ctx, remote, url, updates)
-	if err != nil {
-		return err
-	}
-	return h.judge(held, commits)
+	return h.judge(updates, err, func(updates []gitstore.RefUpdate) ([]gitstore.Commit, error) {
+		return h.b.repo.Pushed(h.ctx, remote, url, updates)
+	})
 }
 
 // preReceive does the same on a host, which knows of the commits what the logs that
 // were pushed to it say, and nothing of who pushes.
 func (h *hook) preReceive() error {
 	updates, err := gitstore.ParseReceived(h.req.Stdin)
+	return h.judge(updates, err, func(updates []gitstore.RefUpdate) ([]gitstore.Commit, error) {
+		return h.b.repo.Received(h.ctx, updates)
+	})
+}
+
+// judge decides about a push of updates, unless err says that they could not be
+// read. added asks git for the commits that it brings.
+func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitstore.RefUpdate) ([]gitstore.Commit, error)) error {
 	if err != nil {
 		return err
 	}
@@ -53,17 +51,9 @@ func (h *hook) preReceive() error {
 	if err != nil || len(held) == 0 || len(updates) == 0 {
 		return err
 	}
-	commits, err := h.b.repo.Received(h.ctx, updates)
-	if err != nil {
+	commits, err := added(updates)
+	if err != nil || len(commits) == 0 {
 		return err
-	}
-	return h.judge(held, commits)
-}
-
-// judge decides about the commits of a push.
-func (h *hook) judge(held []guard.Held, commits []gitstore.Commit) error {
-	if len(commits) == 0 {
-		return nil
 	}
 	authors, err := h.b.authors(h.ctx, h.sn, oldest(held))
 	if err != nil {
