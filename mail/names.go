@@ -133,7 +133,7 @@ func Nearest(name string, names []string) []string {
 		if longer == 0 {
 			continue
 		}
-		if s := 1 - float64(distance(a, b))/float64(longer); s >= 0.4 {
+		if s := 1 - float64(Distance(a, b))/float64(longer); s >= 0.4 {
 			list = append(list, scored{n, s})
 		}
 	}
@@ -153,8 +153,8 @@ func Nearest(name string, names []string) []string {
 	return out
 }
 
-// distance is the number of single-character edits between two strings.
-func distance(a, b string) int {
+// Distance is the number of single-character edits between two strings.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -176,6 +176,9 @@ func (b *Box) path(p string) (string, error) {
 // CheckStaged asks the same of what is staged, as the commit hook does.
 func (b *Box) CheckStaged(ctx context.Context, who Actor) (CheckResult, error) {
 	return b.checkNow(ctx, who, "what is staged touches paths that others reserved", func() ([]guard.Entry, error) {
+		if b.repo.Bare {
+			return nil, mail.Errorf(mail.Invalid, "a bare repository has no index in which something could be staged").Hint("git agentmail guard --range A..B")
+		}
 		changed, err := b.repo.Staged(ctx, nil)
 		return entriesOf(changed), err
 	})

@@ -132,7 +132,7 @@ func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.D
 			}
 			end = end.Add(extend)
 			if end.Sub(w.now) > mail.MaxTTL {
-				return "", mail.Errorf(mail.Invalid, "%q would end in %s, more than 30 days; nothing was renewed", l.Pattern, end.Sub(w.now).Round(time.Minute))
+				return "", mail.Errorf(mail.Invalid, "%q would end in %s, and the most is 30; nothing was renewed", l.Pattern, plural(int((end.Sub(w.now)+24*time.Hour-1)/(24*time.Hour)), "day"))
 			}
 			next := l.Lease
 			next.TTL = int64((end.Sub(w.now) + time.Second - 1) / time.Second)

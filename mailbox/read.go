@@ -37,6 +37,19 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 	return v
 }
 
+// receipts tells what each recipient that the viewer knows of has done.
+func (b *Box) receipts(st *mail.State, m *mail.Message, viewer string) []Receipt {
+	var list []Receipt
+	for _, id := range unique(m.Recipients()) {
+		if m.RecipientKind(id) == "bcc" && viewer != m.By && viewer != id {
+			continue
+		}
+		d := st.Delivery(m.ID, id)
+		list = append(list, Receipt{st.Address(id), ts(d.Read), ts(d.Ack)})
+	}
+	return list
+}
+
 // personName is the name of the person an agent stands for, or "".
 func personName(d *mail.Directory, id string) string {
 	if a := d.Agents[id]; a != nil {
@@ -179,6 +192,7 @@ func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Mes
 	out := []Message{}
 	for _, m := range list {
 		v := b.messageView(st.Directory, m, who.ID)
+		v.Receipts = b.receipts(st, m, who.ID)
 		if !bodies {
 			v.BodyMD = nil
 		}
@@ -267,7 +281,14 @@ func (b *Box) Show(ctx context.Context, who Actor, id string) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	return b.messageView(d, m, who.ID), nil
+	st := mail.NewState()
+	st.Directory = d
+	if err := b.walk(ctx, sn, "receipts/", recent("receipts", m.At.Time()), st.Apply); err != nil {
+		return Message{}, err
+	}
+	v := b.messageView(d, m, who.ID)
+	v.Receipts = b.receipts(st, m, who.ID)
+	return v, nil
 }
 
 // Attachment returns the contents of a file sent with a message, by its name.
@@ -324,7 +345,9 @@ func (b *Box) Thread(ctx context.Context, who Actor, key string) (ThreadView, er
 		out := []Message{}
 		for _, m := range list {
 			if m.Thread == key || m.ID == key {
-				out = append(out, b.messageView(st.Directory, m, who.ID))
+				v := b.messageView(st.Directory, m, who.ID)
+				v.Receipts = b.receipts(st, m, who.ID)
+				out = append(out, v)
 			}
 		}
 		return out

@@ -146,7 +146,7 @@ func checkTTL(ttl time.Duration) (warnings []string, err error) {
 	case ttl < time.Second:
 		return nil, mail.Errorf(mail.Invalid, "a time to live of %s is not positive", ttl).Hint("git agentmail reserve PATTERN --ttl 1h")
 	case ttl > mail.MaxTTL:
-		return nil, mail.Errorf(mail.Invalid, "a time to live of %s is longer than 30 days", ttl).Hint("git agentmail reserve PATTERN --ttl 30d")
+		return nil, mail.Errorf(mail.Invalid, "a time to live of %s is longer than 30 days", plural(int(ttl/(24*time.Hour)), "day")).Hint("git agentmail reserve PATTERN --ttl 30d")
 	case ttl < leastTTL:
 		warnings = append(warnings, fmt.Sprintf("%s is very short: others may take it before you commit", ttl))
 	}

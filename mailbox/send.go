@@ -218,6 +218,9 @@ func (d *Draft) check() (warnings []string, err error) {
 		return nil, mail.Errorf(mail.Invalid, "the idempotency key is not valid UTF-8 or longer than %d bytes; nothing was sent", maxKey)
 	}
 	d.Subject = strings.Join(strings.Fields(d.Subject), " ")
+	if strings.TrimSpace(d.Body) == "" && len(d.Attach) == 0 && (d.Subject == "" || d.ReplyTo != "") {
+		return nil, mail.Errorf(mail.Invalid, "the message is empty; nothing was sent").Hint("git agentmail send --to NAME -s SUBJECT -m TEXT")
+	}
 	if r := []rune(d.Subject); len(r) > MaxSubject {
 		d.Subject = string(r[:MaxSubject])
 		warnings = append(warnings, fmt.Sprintf("the subject of %d characters was cut to %d", len(r), MaxSubject))

@@ -11,7 +11,7 @@ import (
 // Status shows the mailbox on one screen: who works where on what, what waits
 // for an answer, and whether the guard is awake.
 func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
-	out := Status{Project: b.Project(), You: who, Sync: "no remote: this mailbox is in this clone alone",
+	out := Status{Project: b.Project(), You: who, Sync: "this mailbox is in this clone alone: it is exchanged with no remote",
 		Worktrees: []WorktreeRow{}, Unacked: []InboxRow{}, Urgent: []InboxRow{}}
 	sn, err := b.snapshot(ctx)
 	if err != nil {

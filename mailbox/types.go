@@ -112,6 +112,14 @@ type Message struct {
 	CreatedTS   TS           `json:"created_ts"`
 	Attachments []Attachment `json:"attachments"`
 	BodyMD      *string      `json:"body_md,omitempty"` // nil where it was not asked for
+	Receipts    []Receipt    `json:"receipts,omitempty"`
+}
+
+// Receipt is what a recipient has done with a message.
+type Receipt struct {
+	Agent  string `json:"agent"`
+	ReadTS TS     `json:"read_ts"`
+	AckTS  TS     `json:"ack_ts"`
 }
 
 // InboxRow is a message in somebody's inbox. BodyMD is nil unless asked for.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,14 @@ func newContactPolicy(a *app) *cobra.Command {
 		ValidArgs: []cobra.Completion{"open", "auto", "contacts_only", "block_all"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withActor(cmd, func(ctx context.Context, b *mailbox.Box, who mailbox.Actor) error {
-				r, err := b.SetContactPolicy(ctx, who, args[0])
+				// A program may send anything (the contract takes it for auto); a person
+				// who mistypes would open a mailbox that was to be closed.
+				policy := strings.ReplaceAll(strings.ToLower(args[0]), "-", "_")
+				if !slices.Contains(cmd.ValidArgs, policy) {
+					return mail.Errorf(mail.Invalid, "%q is no contact policy; it is one of open, auto, contacts_only, block_all", args[0]).
+						Hint("git agentmail contact policy contacts_only")
+				}
+				r, err := b.SetContactPolicy(ctx, who, policy)
 				if err != nil {
 					return err
 				}

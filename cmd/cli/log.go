@@ -26,7 +26,7 @@ func newLog(a *app) *cobra.Command {
 					return err
 				}
 				if len(rows) == 0 && !a.json {
-					a.say("nothing has happened")
+					a.say("nothing to tell")
 				}
 				return a.answer(list(rows), func(w *strings.Builder) {
 					head := []string{"ID", "AGE", "AGENT", "EVENT", "WHAT"}

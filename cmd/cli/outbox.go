@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -56,18 +57,43 @@ func (a *app) writeMessages(w *strings.Builder, rows []mailbox.Message, bodies b
 			state = append(state, m.Importance)
 		}
 		if m.AckRequired {
-			state = append(state, "ack-wanted")
+			state = append(state, ackState(m.Receipts))
 		}
 		a.addMessage(t, m.ID, m.CreatedTS, m.Subject, short(m.From, 24), short(strings.Join(to, ","), 32), cmp.Or(strings.Join(state, " "), "-"))
 	}
 	t.write(w, a.out)
 }
 
+// ackState says in a word how many of the recipients have acknowledged.
+func ackState(list []mailbox.Receipt) string {
+	n := 0
+	for _, r := range list {
+		if !r.AckTS.Time().IsZero() {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return "ack-wanted"
+	case n == len(list):
+		return "acked"
+	}
+	return fmt.Sprintf("acked-%d/%d", n, len(list))
+}
+
 // writeMessage prints the whole of a message.
 func (a *app) writeMessage(w *strings.Builder, m mailbox.Message) {
-	ack := ""
-	if m.AckRequired {
-		ack = "wanted"
+	var read, ack []string
+	for _, r := range m.Receipts {
+		if !r.ReadTS.Time().IsZero() {
+			read = append(read, escape(r.Agent)+" "+a.when(r.ReadTS))
+		}
+		switch {
+		case !r.AckTS.Time().IsZero():
+			ack = append(ack, escape(r.Agent)+" "+a.when(r.AckTS))
+		case m.AckRequired:
+			ack = append(ack, "wanted from "+escape(r.Agent))
+		}
 	}
 	importance := m.Importance
 	if importance == "normal" {
@@ -75,7 +101,8 @@ func (a *app) writeMessage(w *strings.Builder, m mailbox.Message) {
 	}
 	fields(w, "id", m.ID, "from", escape(m.From), "to", people(m.To), "cc", people(m.CC), "bcc", people(m.BCC),
 		"date", a.when(m.CreatedTS), "subject", escape(m.Subject), "thread", escape(deref(m.ThreadID)),
-		"topic", escape(deref(m.Topic)), "reply to", deref(m.ReplyTo), "importance", importance, "ack", ack,
+		"topic", escape(deref(m.Topic)), "reply to", deref(m.ReplyTo), "importance", importance,
+		"read", strings.Join(read, ", "), "ack", strings.Join(ack, ", "),
 		"files", fileNames(m.Attachments))
 	body(w, deref(m.BodyMD))
 }

@@ -33,6 +33,9 @@ stderr.`,
 				if agent.RequestedName != "" {
 					a.notef("the name %q was replaced by %q; use that one", short(agent.RequestedName, maxText), agent.Name)
 				}
+				if who, err := a.who(ctx, b); err == nil && who.Kind == mailbox.IsUnidentified && who.Given == "" {
+					a.notef("nobody knows yet that you are %s: export AGENTMAIL_AGENT=%s, or give --as %s each time", agent.Name, agent.Name, agent.Name)
+				}
 				if r.Adopt {
 					a.notef("%q is now an agent of this clone; the clone that had it can no longer act as it", agent.Name)
 				}

@@ -117,14 +117,38 @@ func names(cmd *cobra.Command) []string {
 	return list
 }
 
+// meant are words that people and programs try, and ours for them.
+var meant = map[string]string{
+	"lock": "reserve", "claim": "reserve", "unlock": "release", "unclaim": "release", "whoami": "status", "mail": "inbox", "list": "inbox",
+	"--body": "--message", "--text": "--message", "--from": "--as", "--agent": "--as", "--name": "--as", "--duration": "--ttl", "--recipients": "--to",
+}
+
+// typo returns the word that was most likely meant, or "": a guess further away
+// would be run by those who do not read it.
+func typo(word string, words []string) string {
+	near := mail.Nearest(word, words)
+	if len(near) == 0 {
+		return ""
+	}
+	letters := func(s string) string { return string(slices.Sorted(slices.Values([]rune(s)))) }
+	far := mail.Distance(word, near[0])
+	if far > min(2, (len(strings.TrimLeft(word, "-"))+1)/3) && !(far == 2 && letters(word) == letters(near[0])) { // sned
+		return ""
+	}
+	return near[0]
+}
+
 // unknownVerb names the nearest verb, in the command that was meant.
 func (a *app) unknownVerb(cmd *cobra.Command, verb string) error {
 	e := mail.Errorf(mail.Usage, "no verb %q", verb)
 	if cmd.HasParent() {
 		e = mail.Errorf(mail.Usage, "%s has no verb %q", cmd.Name(), verb)
 	}
-	if near := mail.Nearest(verb, names(cmd)); len(near) > 0 {
-		return e.Hint("%s", a.instead(verb, near[0], cmd))
+	if meant := meant[verb]; meant != "" && !cmd.HasParent() {
+		return e.Hint("git agentmail %s -h", meant)
+	}
+	if near := typo(verb, names(cmd)); near != "" {
+		return e.Hint("%s", a.instead(verb, near, cmd))
 	}
 	return e.Hint("%s -h", cmd.CommandPath())
 }
@@ -163,8 +187,11 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	}
 	cmd.LocalFlags().VisitAll(visible)
 	cmd.InheritedFlags().VisitAll(visible)
-	if near := mail.Nearest(name, known); strings.HasPrefix(name, "--") && len(near) > 0 {
-		return e.Hint("%s", a.instead(name, near[0], cmd))
+	if meant := meant[name]; meant != "" && slices.Contains(known, meant) {
+		return e.Hint("%s", a.instead(name, meant, cmd))
+	}
+	if near := typo(name, known); strings.HasPrefix(name, "--") && near != "" {
+		return e.Hint("%s", a.instead(name, near, cmd))
 	}
 	return e.Hint("%s -h", cmd.CommandPath())
 }
