@@ -40,7 +40,7 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 // receipts tells what each recipient that the viewer knows of has done.
 func (b *Box) receipts(st *mail.State, m *mail.Message, viewer string) []Receipt {
 	var list []Receipt
-	for _, id := range unique(m.Recipients()) {
+	for _, id := range m.Recipients() {
 		if m.RecipientKind(id) == "bcc" && viewer != m.By && viewer != id {
 			continue
 		}
