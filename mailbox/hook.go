@@ -265,6 +265,12 @@ func (h *hook) refuse(what string, blocks []guard.Block) {
 		h.v.Notes = append(h.v.Notes, "the guard only warns here (agentmail.guard is warn)")
 	case h.who.Kind == IsPerson && h.lenient():
 		h.v.Notes = append(h.v.Notes, "you are taken for a person: the guard lets you pass and tells the holder (agentmail.people)")
+		if h.req.Event != PrePush {
+			break // post-commit tells, once there is a commit
+		}
+		if err := h.recordPush(blocks); err != nil {
+			h.v.Notes = append(h.v.Notes, "the holder could not be told: "+err.Error())
+		}
 	default:
 		h.v.Stop = true
 	}
@@ -316,6 +322,17 @@ func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
 	})
 }
 
+// recordPush tells the holders that a person pushes what they hold.
+func (h *hook) recordPush(blocks []guard.Block) error {
+	return h.record(func(w *writer, me *mail.Agent) (string, error) {
+		if _, err := w.directory(); err != nil {
+			return "", err
+		}
+		subject := fmt.Sprintf("[guard] %s pushed %s", h.name(), display(blocks[0].Path))
+		return "guard: " + h.name() + " pushed " + paths(blocks), h.tellHolders(w, me, subject, "The push was let through: a person is only warned.", blocks)
+	})
+}
+
 // addBypass writes down why the guard was passed, and tells the holders.
 func (h *hook) addBypass(w *writer, me *mail.Agent, reason string, blocks []guard.Block) error {
 	if _, err := w.directory(); err != nil {
@@ -342,6 +359,9 @@ func (h *hook) bypassKnown(w *writer, me *mail.Agent, blocks []guard.Block) (boo
 		}
 		switch r := r.(type) {
 		case *mail.Bypass:
+			if r.Event != PreCommit && r.Event != PreMergeCommit {
+				return // of a push, or of a commit that pre-commit was not asked about
+			}
 			if r.HLC.Compare(last) > 0 {
 				last, leases = r.HLC, map[string]bool{}
 			}

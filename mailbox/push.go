@@ -116,13 +116,17 @@ func (b *Box) authors(ctx context.Context, sn *gitstore.Snapshot, since time.Tim
 	if err := b.walk(ctx, sn, "events/", recent("events", since), st.Apply); err != nil {
 		return nil, err
 	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
 	out := map[gitstore.OID]string{}
 	for oid, list := range st.Commits {
 		c := list[0] // the first record is the one made with the commit
 		out[oid] = c.By
 		// What an agent without a name did is written down by the person of its
 		// clone. It is not theirs, least of all where they are the holder.
-		if c.Outcome != mail.CommitHeld && slices.ContainsFunc(c.Touched, func(t mail.Touched) bool { return t.Holder == c.By }) {
+		if by := d.Agents[c.By]; c.Outcome != mail.CommitHeld && by != nil && by.IsPerson() && slices.ContainsFunc(c.Touched, func(t mail.Touched) bool { return t.Holder == c.By }) {
 			out[oid] = somebody
 		}
 	}
