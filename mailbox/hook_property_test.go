@@ -24,7 +24,7 @@ import (
 // stopped, recorded and mailed with what model says of it. A seed repeats a run.
 func TestGuardProperty(t *testing.T) {
 	t.Parallel()
-	seeds, ops := 6, 25
+	seeds, ops := 6, 20
 	if testing.Short() {
 		seeds, ops = 2, 15
 	}
@@ -42,7 +42,7 @@ var (
 	gamePaths = []string{
 		"README.md", ".env", "a.go", "b.go", "Makefile", "a b.txt", "src/a.go", "src/b.go", "src/api/a.go", "src/api/v1/x.go", "src/auth/token.go",
 		"lib/a.go", "lib/src/c.go", "My Docs/a b.txt", "My Docs/x.y.md", ".cfg/api/x", "app/[id]/a.go", "app/i/a.go",
-		"src", "src/api", "lib", "a.go/x", "app/[id]", "My Docs",
+		"src", "src/api", "lib", "a.go/x", "src/a.go/x", "README.md/x", "app/[id]", "My Docs",
 	}
 	gamePatterns = []string{
 		"README.md", "/a.go", "a b.txt", "src/a.go", "./src/api/a.go", "src/api/v1/x.go", "My Docs/a b.txt", "app/[id]/a.go", "src/new.go", // a file
@@ -216,9 +216,13 @@ func (g *game) compare() {
 
 // Reservations.
 
-func (g *game) reserve() {
+func (g *game) reserve(patterns ...string) {
+	g.t.Helper()
+	if len(patterns) == 0 {
+		patterns = gamePatterns
+	}
 	who := oneOf(g, slices.Sorted(maps.Keys(g.inboxes)))
-	l := &lease{holder: who, pattern: oneOf(g, gamePatterns), exclusive: !g.one(4), since: g.at}
+	l := &lease{holder: who, pattern: oneOf(g, patterns), exclusive: !g.one(4), since: g.at}
 	ttl := time.Duration(20+g.rnd.Intn(120)) * time.Minute
 	if g.one(4) {
 		ttl = time.Duration(1+g.rnd.Intn(8)) * time.Minute
@@ -233,11 +237,13 @@ func (g *game) reserve() {
 	if err != nil {
 		g.t.Fatalf("reserve %q: %v", l.pattern, err)
 	}
-	// Taking it again renews: since is when it was first taken, and the end is
+	// Taking it again renews: since is when it first kept others out, and the end is
 	// the latest.
 	for i, old := range g.leases {
 		if old.holder == who && canon(old.pattern) == canon(l.pattern) && g.at.Before(old.end) {
-			l.since = old.since
+			if old.exclusive || !l.exclusive {
+				l.since = old.since
+			}
 			if old.end.After(l.end) {
 				l.end = old.end
 			}
@@ -363,6 +369,11 @@ func (g *game) change() []string {
 			}
 		default: // a directory becomes a file, or a file a directory
 			p = oneOf(g, gamePaths[18:])
+			if live := g.live(); len(live) > 0 {
+				if l := oneOf(g, live); l.kind == "file" && !strings.ContainsAny(l.pattern, "*?[{") {
+					p = path.Clean("/" + l.pattern)[1:] + "/x"
+				}
+			}
 			what = "put"
 			g.put(p, g.text(), 0o666)
 		}
@@ -452,7 +463,11 @@ func (g *game) merge() {
 	i := g.rnd.Intn(len(g.sides))
 	side := g.sides[i]
 	g.sides = slices.Delete(g.sides, i, i+1)
-	if all := g.list(g.dir, "diff", "--name-only", "-z", "--diff-filter=M", "HEAD..."+side); len(all) > 0 && !g.one(3) {
+	if all := g.list(g.dir, "diff", "--name-only", "-z", "HEAD..."+side); len(all) > 0 && !g.one(3) {
+		g.reserve(all...) // what the merge carries
+		g.pass(time.Second)
+	}
+	if all := g.list(g.dir, "diff", "--name-only", "-z", "--diff-filter=M", "HEAD..."+side); len(all) > 0 && g.one(2) {
 		// Both sides change a file: what is carried and what is not.
 		p := oneOf(g, all)
 		if data, err := os.ReadFile(filepath.Join(g.dir, p)); err == nil {
@@ -717,8 +732,9 @@ func (g *game) record(a actor, o operation, m *made) {
 	}
 	g.records = append(g.records, outcome+" "+a.writer()+" "+strings.Join(paths, ","))
 	m.recorded = true
-	// Of a person who touches their own reservation and another's as well, the record
-	// looks like that of an agent without a name.
+	// Excluded, for the guard does otherwise than doc/GUARD.md says: a person's commit
+	// that touches their own reservation and another's as well is taken for that of an
+	// agent without a name, whom the person of the clone writes for. See authors.
 	if outcome != mail.CommitHeld && a.person && all[a.name] {
 		m.by = "?"
 	}
@@ -783,10 +799,10 @@ func (g *game) push() {
 		g.t.Fatalf("operation %d: passes %v, want %v", g.n, ok, !stop)
 	}
 	g.did[fmt.Sprintf("push, stopped %v", stop)]++
-	if len(want) > 0 && bypass {
+	if bypass && len(want) > 0 {
 		g.bypasses++
 	}
-	if len(want) > 0 && (bypass || a.person) {
+	if bypass || a.person {
 		for h := range holders {
 			g.letters[h]++
 		}

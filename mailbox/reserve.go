@@ -89,7 +89,10 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 			l := mail.Lease{ID: w.newLeaseID(held), Holder: me.ID, Pattern: p.pattern.String(), Kind: string(p.kind),
 				Exclusive: !r.Shared, Reason: r.Reason, TTL: int64(r.TTL / time.Second), Since: mail.At(w.now), Branch: branch, Worktree: tree}
 			if old := w.mine(held, me.ID, l.Pattern); old != nil {
-				l.ID, l.Since = old.ID, old.Since
+				l.ID = old.ID
+				if old.Exclusive || !l.Exclusive { // what was shared kept nobody out until now
+					l.Since = old.Since
+				}
 				if l.Reason == "" {
 					l.Reason = old.Reason
 				}

@@ -150,6 +150,15 @@ func TestReserveRenews(t *testing.T) {
 	if late := ask(ReserveRequest{Patterns: []string{"src/auth/**"}}); late.ID == one.ID || late.Renewed {
 		t.Errorf("after it ended: %+v", late)
 	}
+	// Commits of others from the time when it was shared do not touch it.
+	ask(ReserveRequest{Patterns: []string{"lib/**"}, Shared: true})
+	w.pass(10 * time.Minute)
+	ask(ReserveRequest{Patterns: []string{"lib/**"}})
+	for _, l := range w.live(blue, ReservationQuery{}) {
+		if l.PathPattern == "lib/**" && l.CreatedTS.Time().Before(w.at.Add(-time.Second)) {
+			t.Errorf("exclusive at %v, since %v", w.at, l.CreatedTS.Time())
+		}
+	}
 }
 
 func TestReserveTTL(t *testing.T) {
