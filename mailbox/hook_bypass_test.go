@@ -153,3 +153,23 @@ func TestHookWhileLocked(t *testing.T) {
 		t.Errorf("git was held up for %s", took)
 	}
 }
+
+// TestBypassUnasked: git asks nobody before commit --no-verify; each such bypass
+// is recorded and told all the same, also after another one and after a push's.
+func TestBypassUnasked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).hooked()
+	blue := w.agent("BlueLake")
+	w.agent("GreenCastle")
+	w.hold(blue, "src/**")
+	for n := range 3 {
+		w.pass(time.Minute)
+		w.write("src/auth/token.go", strings.Repeat("x\n", n+1))
+		if ok, all := w.does("GreenCastle", w.dir, "AGENTMAIL_BYPASS=why", "commit", "-q", "-a", "--no-verify", "-m", "x"); !ok {
+			t.Fatalf("%+v", all)
+		}
+		if _, bypasses := w.seen(); len(bypasses) != n+1 || len(w.inbox(blue)) != n+1 {
+			t.Errorf("after %d: recorded %q, told %q", n+1, bypasses, subjects(w.inbox(blue)))
+		}
+	}
+}

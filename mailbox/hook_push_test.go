@@ -231,3 +231,44 @@ func TestPushLines(t *testing.T) {
 		}
 	}
 }
+
+// TestPushOfBoth: a commit that touches its maker's own reservation and another's
+// is its maker's, so that of what it touches only the other's is in the way.
+func TestPushOfBoth(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	remote := filepath.Join(t.TempDir(), "r.git")
+	w.git("clone", "-q", "--bare", w.dir, remote)
+	w.hooked()
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.hold(blue, "src/**")
+	w.hold(green, "README.md")
+	w.pass(time.Minute)
+	w.write("src/auth/token.go", "x\n")
+	w.write("README.md", "x\n")
+	w.does("BlueLake", w.dir, "commit", "-q", "-a", "--no-verify", "-m", "x")
+	if ok, all := w.does("GreenCastle", w.dir, "push", "-q", remote, "main"); !ok {
+		t.Errorf("what BlueLake made of its own and of the pusher's is stopped: %+v", all)
+	}
+}
+
+// TestPushByPerson: a person is warned, and the holder is told, as it says.
+func TestPushByPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	remote := filepath.Join(t.TempDir(), "r.git")
+	w.git("clone", "-q", "--bare", w.dir, remote)
+	w.hooked()
+	blue := w.agent("BlueLake")
+	w.hold(blue, "src/**")
+	w.pass(time.Minute)
+	w.write("src/auth/token.go", "x\n")
+	w.in("-c", "core.hooksPath=/dev/null", "commit", "-q", "-a", "-m", "x")
+	ok, all := w.does("", w.dir, "push", "-q", remote, "main")
+	if !ok || len(all) != 1 || all[0].Code != mail.Conflict {
+		t.Errorf("%v %+v", ok, all)
+	}
+	if in := w.inbox(blue); len(in) != 1 || !strings.Contains(in[0].Subject, " pushed src/auth/token.go") {
+		t.Errorf("told %q", subjects(in))
+	}
+}
