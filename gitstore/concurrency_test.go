@@ -59,7 +59,7 @@ func TestManyProcesses(t *testing.T) {
 			}
 			var acked []string
 			for _, w := range writers {
-				acked = append(acked, w.wait(t, 2*time.Minute)...)
+				acked = append(acked, w.wait(t, 5*time.Minute)...) // a machine that is busy with other tests is no failure
 			}
 			close(stop)
 			users.Wait()
