@@ -265,11 +265,10 @@ func (h *hook) refuse(what string, blocks []guard.Block) {
 		h.v.Notes = append(h.v.Notes, "the guard only warns here (agentmail.guard is warn)")
 	case h.who.Kind == IsPerson && h.lenient():
 		h.v.Notes = append(h.v.Notes, "you are taken for a person: the guard lets you pass and tells the holder (agentmail.people)")
-		if h.req.Event != PrePush {
-			break // post-commit tells, once there is a commit
-		}
-		if err := h.recordPush(blocks); err != nil {
-			h.v.Notes = append(h.v.Notes, "the holder could not be told: "+err.Error())
+		if h.req.Event == PrePush { // of a commit, post-commit tells once there is one
+			if err := h.tellOfPush(blocks); err != nil {
+				h.v.Notes = append(h.v.Notes, "the holder could not be told: "+err.Error())
+			}
 		}
 	default:
 		h.v.Stop = true
@@ -322,8 +321,8 @@ func (h *hook) recordBypass(reason string, blocks []guard.Block) error {
 	})
 }
 
-// recordPush tells the holders that a person pushes what they hold.
-func (h *hook) recordPush(blocks []guard.Block) error {
+// tellOfPush tells the holders that a person pushes what they hold.
+func (h *hook) tellOfPush(blocks []guard.Block) error {
 	return h.record(func(w *writer, me *mail.Agent) (string, error) {
 		if _, err := w.directory(); err != nil {
 			return "", err

@@ -175,8 +175,9 @@ Who is acting, the first that applies:
   3. $AGENT_NAME, if an agent of that name was registered by this clone
   4. the session of a coding agent that this command belongs to
   5. this worktree's own agent, set by "git agentmail register --here"
-  6. an unidentified agent, if a coding agent's program is at work: it can look at what is everybody's,
-     has no mail of its own, cannot write, and is held by the guard
+  6. an unidentified agent, if a coding agent's program is at work: it can look
+     at what is everybody's, has no mail of its own, cannot write, and is held
+     by the guard
   7. else a person
 
 A person needs no name: mail from a person comes from HumanOverseer, shown with
