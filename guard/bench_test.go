@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,7 +149,7 @@ func BenchmarkCheckSmall(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := guard.Check(entries, held, false); err != nil {
+				if _, err := guard.Check(entries, slices.Values(held), false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -46,12 +47,14 @@ type Block struct {
 // a newer version, is an error of code [mail.Unchecked] that names it: an answer
 // without it would claim too much. Only a hold that begins with a plain
 // directory or file name in which no entry lies is left out unread.
-func Check(entries []Entry, held []Held, ignoreCase bool) ([]Block, error) {
+//
+// A small commit keeps only the few holds that may matter to it: reading thousands
+// is cheap, room for them is not.
+func Check(entries []Entry, held iter.Seq[Held], ignoreCase bool) ([]Block, error) {
 	pre := newPrefilter(entries, ignoreCase)
-	ids := make([]int, 0, 64)          // position in held, by position in patterns
-	patterns := make([]Pattern, 0, 64) // of the holds that may matter
-	for i := range held {
-		h := &held[i]
+	var kept []Held // those that may matter
+	var patterns []Pattern
+	for h := range held {
 		if Virtual(h.Pattern) || !pre.possible(h.Pattern) {
 			continue
 		}
@@ -62,7 +65,7 @@ func Check(entries []Entry, held []Held, ignoreCase bool) ([]Block, error) {
 		if h.Kind == File {
 			p = p.AsFile()
 		}
-		ids, patterns = append(ids, i), append(patterns, p)
+		kept, patterns = append(kept, h), append(patterns, p)
 	}
 	if len(patterns) == 0 {
 		return nil, nil
@@ -80,7 +83,7 @@ func Check(entries []Entry, held []Held, ignoreCase bool) ([]Block, error) {
 		}
 		for _, at := range hits {
 			_, matches := slices.BinarySearch(covered, at)
-			blocks = append(blocks, Block{Path: e.Path, Entry: i, By: held[ids[at]], DirFile: !matches})
+			blocks = append(blocks, Block{Path: e.Path, Entry: i, By: kept[at], DirFile: !matches})
 		}
 	}
 	return blocks, nil
@@ -93,7 +96,7 @@ func compileCase(s string, ignoreCase bool) (Pattern, error) {
 	return Compile(s)
 }
 
-func unreadable(h *Held, err error) error {
+func unreadable(h Held, err error) error {
 	e := mail.Errorf(mail.Unchecked, "cannot read reservation %s: %w", h.ID, err)
 	var bad *mail.Error
 	if errors.As(err, &bad) {

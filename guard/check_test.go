@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 			for _, s := range tt.held {
 				held = append(held, hold(s))
 			}
-			blocks, err := guard.Check(entries, held, tt.ignoreCase)
+			blocks, err := guard.Check(entries, slices.Values(held), tt.ignoreCase)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestCheckUnreadable(t *testing.T) {
 	entries := []guard.Entry{{Path: "src/a.go"}}
 	for _, pattern := range []string{"src/[b-a]", "[", "!src", "src/..", "", " src", "{src", `src\a`, ":(top)x", "\xff", "src/~new~syntax~/../x"} {
 		held := []guard.Held{hold("src/**"), {ID: "20261121T051122-k3", Pattern: pattern}}
-		blocks, err := guard.Check(entries, held, false)
+		blocks, err := guard.Check(entries, slices.Values(held), false)
 		var e *mail.Error
 		if !errors.As(err, &e) || e.Code != mail.Unchecked || blocks != nil {
 			t.Errorf("Check with pattern %q = %v, %v, want an error of code unchecked", pattern, blocks, err)
@@ -118,7 +118,7 @@ func TestCheckUnreadable(t *testing.T) {
 		}
 	}
 	// In another directory it cannot matter.
-	if _, err := guard.Check(entries, []guard.Held{hold("docs/[b-a]"), hold("tool://")}, false); err != nil {
+	if _, err := guard.Check(entries, slices.Values([]guard.Held{hold("docs/[b-a]"), hold("tool://")}), false); err != nil {
 		t.Errorf("Check with an unreadable pattern in another directory: %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestCheckEqualsNaive(t *testing.T) {
 				}
 			}
 		}
-		got, err := guard.Check(entries, held, fold)
+		got, err := guard.Check(entries, slices.Values(held), fold)
 		if err != nil || !slices.Equal(got, want) {
 			t.Fatalf("Check(%v, %v, %v)\n got %v, %v\nwant %v", entries, held, fold, got, err, want)
 		}

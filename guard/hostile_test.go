@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestHostile(t *testing.T) {
 		held = append(held, guard.Held{ID: fmt.Sprint(i), Pattern: h.pattern})
 		entries = append(entries, guard.Entry{Path: h.path})
 	}
-	if _, err := guard.Check(entries, held, false); err != nil {
+	if _, err := guard.Check(entries, slices.Values(held), false); err != nil {
 		t.Error(err)
 	}
 	if d := time.Since(start); d > 20*time.Second {

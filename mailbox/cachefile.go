@@ -1,12 +1,13 @@
 package mailbox
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"os"
-	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/git-agentmail/git-agentmail/mail"
 )
@@ -32,53 +33,74 @@ type fields interface {
 }
 
 // writeRows replaces a cache file. Failing to is no error for anybody.
-func writeRows[T any](b *Box, name, stamp string, at time.Time, rows map[string]*T, row func(fields, *T)) {
+func writeRows[T any](b *Box, name, stamp string, at time.Time, list []*T, row func(fields, *T)) {
 	var w packer
-	written, n := at.UnixMilli(), int64(len(rows))
+	written, n := at.UnixMilli(), int64(len(list))
 	w.number(&written)
 	w.number(&n)
-	for _, r := range rows {
+	for _, r := range list {
 		row(&w, r)
 	}
-	body := stamp + "\n" + string(w)
-	b.store.WriteCache(name, fmt.Appendf(nil, "%s%08x %s", cacheMagic, checksum(body), body))
+	body := append([]byte(stamp+"\n"), w...)
+	b.store.WriteCache(name, fmt.Appendf(nil, "%s%08x %s", cacheMagic, crc32.ChecksumIEEE(body), body))
 }
 
-// readRows reads a cache file if it is whole and was written for stamp. id names
-// the key of a row, at is when it was written.
-func readRows[T any](b *Box, name, stamp string, id func(*T) string, row func(fields, *T)) (rows map[string]*T, at time.Time, ok bool) {
+// rows are those of a cache file, decoded one at a time.
+type rows[T any] struct {
+	packed string
+	n      int64
+	row    func(fields, *T)
+	at     time.Time // when the file was written
+}
+
+// readRows reads a cache file if it is whole and was written for stamp.
+func readRows[T any](b *Box, name, stamp string, row func(fields, *T)) (rs rows[T], ok bool) {
 	data, err := os.ReadFile(b.repo.CachePath(name))
 	if err != nil {
-		return nil, at, false
+		return rs, false
 	}
-	sum, body, ok := strings.Cut(strings.TrimPrefix(string(data), cacheMagic), " ")
-	if !ok || sum != fmt.Sprintf("%08x", checksum(body)) {
-		return nil, at, false
+	sum, body, ok := bytes.Cut(bytes.TrimPrefix(data, []byte(cacheMagic)), []byte(" "))
+	if !ok || string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) {
+		return rs, false
 	}
-	body, ok = strings.CutPrefix(body, stamp+"\n")
+	body, ok = bytes.CutPrefix(body, []byte(stamp+"\n"))
 	if !ok {
-		return nil, at, false
+		return rs, false
 	}
-	r := unpacker{rest: body}
-	var written, n int64
+	// The texts of all rows stay where they are: nobody writes to body any more.
+	r := unpacker{rest: unsafe.String(unsafe.SliceData(body), len(body))}
+	var written int64
 	r.number(&written)
-	r.number(&n)
-	if n < 0 || n > int64(len(r.rest)) { // a row has bytes
-		return nil, at, false
-	}
-	list := make([]T, n)
-	rows = make(map[string]*T, n)
-	for i := range list {
-		v := &list[i]
-		if row(&r, v); r.failed() {
-			return nil, at, false
-		}
-		rows[id(v)] = v
-	}
-	return rows, time.UnixMilli(written), !r.failed() && r.rest == ""
+	r.number(&rs.n)
+	rs.packed, rs.row, rs.at = r.rest, row, time.UnixMilli(written)
+	return rs, !r.failed() && rs.n >= 0 && rs.whole()
 }
 
-func checksum(s string) uint32 { return crc32.ChecksumIEEE([]byte(s)) }
+// whole reports whether there are as many rows as there should be, and nothing more.
+func (rs rows[T]) whole() bool {
+	r := unpacker{rest: rs.packed}
+	var v T
+	for range rs.n {
+		v = *new(T)
+		if rs.row(&r, &v); r.failed() {
+			return false
+		}
+	}
+	return r.rest == ""
+}
+
+// all yields the rows in the order in which they were written. Each is gone with the
+// next one; whoever keeps it copies it.
+func (rs rows[T]) all(yield func(*T) bool) {
+	r := unpacker{rest: rs.packed}
+	var v T
+	for range rs.n {
+		v = *new(T)
+		if rs.row(&r, &v); !yield(&v) {
+			return
+		}
+	}
+}
 
 type packer []byte
 

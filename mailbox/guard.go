@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,45 +36,75 @@ func (b *Box) mode(ctx context.Context) (string, error) {
 	return v, err
 }
 
-// holds returns the exclusive reservations, live now, that bind who: those of
-// everybody else.
-func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot, who Actor) ([]guard.Held, error) {
-	ls, err := b.leases(ctx, sn)
+// holds returns the exclusive reservations that are live now, oldest first, without
+// the names of their holders; there may be none.
+func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (held iter.Seq[guard.Held], none bool, err error) {
+	leases, err := b.eachLease(ctx, sn)
+	if err != nil {
+		return nil, false, err
+	}
+	now := b.now()
+	held = func(yield func(guard.Held) bool) {
+		for l := range leases {
+			if !l.Exclusive || !l.Live(now, sn.Own()) {
+				continue
+			}
+			end, _ := l.Expires(now)
+			if !yield(guard.Held{
+				ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder,
+				Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch,
+			}) {
+				return
+			}
+		}
+	}
+	none = true
+	for range held {
+		none = false
+		break
+	}
+	return held, none, nil
+}
+
+// check asks the guard which reservations of others are in the way of changed paths.
+func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entries []guard.Entry) ([]guard.Block, error) {
+	held, none, err := b.holds(ctx, sn)
+	if err != nil || none {
+		return nil, err
+	}
+	blocks, err := guard.Check(entries, held, b.ignoreCase(ctx))
 	if err != nil {
 		return nil, err
+	}
+	blocks = others(blocks, who)
+	return blocks, b.nameHolders(ctx, sn, blocks)
+}
+
+// others leaves out what who holds.
+func others(blocks []guard.Block, who Actor) []guard.Block {
+	if who.ID == "" {
+		return blocks
+	}
+	return slices.DeleteFunc(slices.Clone(blocks), func(bl guard.Block) bool { return bl.By.Holder == who.ID })
+}
+
+func (b *Box) nameHolders(ctx context.Context, sn *gitstore.Snapshot, blocks []guard.Block) error {
+	if len(blocks) == 0 {
+		return nil
 	}
 	d, err := b.directory(ctx, sn)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	now := b.now()
-	names := map[string]string{} // of holders, each found once
-	held := make([]guard.Held, 0, len(ls))
-	for _, l := range ls.ByAge() {
-		if !l.Exclusive || !l.Live(now, sn.Own()) || who.ID != "" && l.Holder == who.ID {
-			continue
+	names := map[string]string{} // each found once
+	for i := range blocks {
+		h := &blocks[i].By
+		if names[h.Holder] == "" {
+			names[h.Holder] = d.Address(h.Holder)
 		}
-		end, _ := l.Expires(now)
-		name, ok := names[l.Holder]
-		if !ok {
-			name = d.Address(l.Holder)
-			names[l.Holder] = name
-		}
-		held = append(held, guard.Held{
-			ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder, HolderName: name,
-			Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch,
-		})
+		h.HolderName = names[h.Holder]
 	}
-	return held, nil
-}
-
-// check asks the guard about changed paths.
-func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entries []guard.Entry) ([]guard.Block, error) {
-	held, err := b.holds(ctx, sn, who)
-	if err != nil || len(held) == 0 {
-		return nil, err
-	}
-	return guard.Check(entries, held, b.ignoreCase(ctx))
+	return nil
 }
 
 // elsewhere leaves out, with a remark, reservations whose holder works in

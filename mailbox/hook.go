@@ -27,8 +27,8 @@ const (
 )
 
 // Hook answers one of git's hooks. who finds out who is acting; it is asked only
-// once the repository turns out to be ours and the guard to be on. A repository
-// that was never set up gets an empty verdict at once.
+// once that matters: when a commit touches what is reserved, or something is pushed.
+// A repository that was never set up gets an empty verdict at once.
 func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context) (Actor, error)) Verdict {
 	ctx, cancel := context.WithTimeout(ctx, hookDeadline)
 	defer cancel()
@@ -39,7 +39,7 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	if b.inConfig(ctx, r.Event) {
 		return Verdict{}
 	}
-	h := &hook{b: b, ctx: ctx, req: r, command: "git commit"}
+	h := &hook{b: b, ctx: ctx, req: r, ask: who, command: "git commit"}
 	switch r.Event {
 	case PrePush:
 		h.command = "git push"
@@ -71,11 +71,6 @@ func (b *Box) Hook(ctx context.Context, r HookRequest, who func(context.Context)
 	if err == nil {
 		err = b.missing(h.sn)
 		h.gone = err != nil
-	}
-	if r.Event == PreReceive {
-		h.who = Actor{Kind: IsUnidentified, Source: "a host does not know who pushes"}
-	} else if err == nil {
-		h.who, err = who(ctx)
 	}
 	switch {
 	case err != nil:
@@ -119,11 +114,22 @@ type hook struct {
 	b       *Box
 	ctx     context.Context
 	req     HookRequest
-	who     Actor
+	ask     func(context.Context) (Actor, error)
+	who     Actor // see identify
 	sn      *gitstore.Snapshot
 	command string // the git command that can be repeated with a bypass
 	gone    bool   // the store is not there although it was
 	v       Verdict
+}
+
+// identify finds out who is acting.
+func (h *hook) identify() (err error) {
+	if h.req.Event == PreReceive {
+		h.who = Actor{Kind: IsUnidentified, Source: "a host does not know who pushes"}
+		return nil
+	}
+	h.who, err = h.ask(h.ctx)
+	return err
 }
 
 // leaves reports whether what is checked is about to leave this clone, or to be
@@ -188,9 +194,9 @@ func (h *hook) preCommit() error {
 			}
 		}
 	}
-	held, err := h.b.holds(h.ctx, h.sn, h.who)
-	if err != nil || len(held) == 0 {
-		return err // nothing is reserved by others: git need not be asked
+	held, none, err := h.b.holds(h.ctx, h.sn)
+	if err != nil || none {
+		return err // nothing is reserved: git need not be asked
 	}
 	changed, err := h.b.repo.Staged(h.ctx, merging)
 	if err != nil || len(changed) == 0 {
@@ -198,7 +204,14 @@ func (h *hook) preCommit() error {
 	}
 	h.v.Checked = len(changed)
 	blocks, err := guard.Check(entriesOf(changed), held, h.b.ignoreCase(h.ctx))
-	if err != nil {
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	if err := h.identify(); err != nil {
+		return err
+	}
+	blocks = others(blocks, h.who)
+	if err := h.b.nameHolders(h.ctx, h.sn, blocks); err != nil {
 		return err
 	}
 	blocks, err = h.b.elsewhere(h.ctx, blocks, h.remark)
@@ -413,8 +426,8 @@ func (h *hook) tellHolders(w *writer, me *mail.Agent, subject, text string, bloc
 // ones included: a push then knows whose commit it is. The holder of what was
 // touched by somebody else is told, unless the bypass has done so.
 func (h *hook) postCommit() error {
-	held, err := h.b.holds(h.ctx, h.sn, Actor{})
-	if err != nil || len(held) == 0 {
+	held, none, err := h.b.holds(h.ctx, h.sn)
+	if err != nil || none {
 		return err // nothing is reserved: git need not be asked
 	}
 	c, err := h.b.repo.HeadCommit(h.ctx)
@@ -426,19 +439,17 @@ func (h *hook) postCommit() error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	var others []guard.Block
-	for _, bl := range all {
-		if h.who.ID == "" || bl.By.Holder != h.who.ID {
-			others = append(others, bl)
-		}
+	if err := h.identify(); err != nil {
+		return err
 	}
-	binding, _, err := h.b.split(h.ctx, others)
+	foreign := others(all, h.who)
+	binding, _, err := h.b.split(h.ctx, foreign)
 	if err != nil {
 		return err
 	}
 	outcome := mail.CommitSlipped
 	switch {
-	case len(others) == 0:
+	case len(foreign) == 0:
 		outcome = mail.CommitHeld
 	case h.bypass() != "":
 		outcome = mail.CommitBypass
@@ -455,17 +466,17 @@ func (h *hook) postCommit() error {
 			}
 		}
 		if outcome == mail.CommitBypass {
-			known, err := h.bypassKnown(w, me, others)
+			known, err := h.bypassKnown(w, me, foreign)
 			if err == nil && !known {
-				err = h.addBypass(w, me, h.bypass(), others)
+				err = h.addBypass(w, me, h.bypass(), foreign)
 			}
 			if err != nil {
 				return "", err
 			}
 		}
 		if outcome == mail.CommitSlipped || outcome == mail.CommitWarned {
-			subject := fmt.Sprintf("[guard] %s committed %s", h.name(), display(others[0].Path))
-			if err := h.tellHolders(w, me, subject, fmt.Sprintf("Commit %s (%s).", c.OID[:12], outcome), others); err != nil {
+			subject := fmt.Sprintf("[guard] %s committed %s", h.name(), display(foreign[0].Path))
+			if err := h.tellHolders(w, me, subject, fmt.Sprintf("Commit %s (%s).", c.OID[:12], outcome), foreign); err != nil {
 				return "", err
 			}
 		}

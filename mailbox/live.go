@@ -2,7 +2,9 @@ package mailbox
 
 import (
 	"context"
+	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +39,12 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 		return b.live.dir, nil
 	}
 	d := mail.NewDirectory()
-	if rows, _, ok := readRows(b, agentsCache, stamp, func(a *mail.Agent) string { return a.ID }, agentFields); ok {
-		d.Agents = rows
+	if rows, ok := readRows(b, agentsCache, stamp, agentFields); ok {
+		list := make([]mail.Agent, 0, rows.n)
+		for a := range rows.all {
+			list = append(list, *a)
+			d.Agents[a.ID] = &list[len(list)-1]
+		}
 		b.live.dir, b.live.dirStamp = d, stamp
 		return d, nil
 	}
@@ -47,9 +53,13 @@ func (b *Box) directory(ctx context.Context, sn *gitstore.Snapshot) (*mail.Direc
 	}
 	b.live.dir, b.live.dirStamp = d, stamp
 	if len(d.Agents) > 0 {
-		writeRows(b, agentsCache, stamp, b.now(), d.Agents, agentFields)
+		writeAgents(b, stamp, d)
 	}
 	return d, nil
+}
+
+func writeAgents(b *Box, stamp string, d *mail.Directory) {
+	writeRows(b, agentsCache, stamp, b.now(), slices.Collect(maps.Values(d.Agents)), agentFields)
 }
 
 // links adds the contact links that begin at one agent to a directory of the
@@ -79,16 +89,49 @@ func (b *Box) knownLeases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leas
 	return ls, err
 }
 
+// eachLease yields what leases returns, oldest first and one at a time: the guard
+// looks at thousands with every commit and keeps a few. Each is gone with the next.
+func (b *Box) eachLease(ctx context.Context, sn *gitstore.Snapshot) (iter.Seq[*mail.LeaseState], error) {
+	b.mu.Lock()
+	rows, ok := b.cachedLeases(sn)
+	b.mu.Unlock()
+	if ok {
+		return rows.all, nil
+	}
+	ls, err := b.leases(ctx, sn)
+	return slices.Values(ls.ByAge()), err
+}
+
+// cachedLeases returns the cache file of sn's reservations, unless there is something
+// better in memory.
+func (b *Box) cachedLeases(sn *gitstore.Snapshot) (rows[mail.LeaseState], bool) {
+	if b.knowsLeases(sn) {
+		return rows[mail.LeaseState]{}, false
+	}
+	rs, ok := readRows(b, leasesCache, sn.Stamp("leases"), leaseFields)
+	return rs, ok && usable(rs.at, b.now())
+}
+
+func (b *Box) knowsLeases(sn *gitstore.Snapshot) bool {
+	return b.live.leases != nil && b.live.leaseStamp == sn.Stamp("leases") && usable(b.live.pruned, b.now())
+}
+
 func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Leases, damaged, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now, stamp := b.now(), sn.Stamp("leases")
-	if b.live.leases != nil && b.live.leaseStamp == stamp && usable(b.live.pruned, now) {
+	if b.knowsLeases(sn) {
 		return b.live.leases, nil, nil
 	}
-	if rows, at, ok := readRows(b, leasesCache, stamp, func(l *mail.LeaseState) string { return l.ID }, leaseFields); ok && usable(at, now) {
-		b.live.leases, b.live.leaseStamp, b.live.pruned = rows, stamp, at
-		return rows, nil, nil
+	now, stamp := b.now(), sn.Stamp("leases")
+	if rows, ok := b.cachedLeases(sn); ok {
+		ls = make(mail.Leases, rows.n)
+		list := make([]mail.LeaseState, 0, rows.n)
+		for l := range rows.all {
+			list = append(list, *l)
+			ls[l.ID] = &list[len(list)-1]
+		}
+		b.live.leases, b.live.leaseStamp, b.live.pruned = ls, stamp, rows.at
+		return ls, nil, nil
 	}
 	ls = mail.Leases{}
 	err = b.walkStrict(ctx, sn, "leases/", recent("leases", now.Add(-mail.MaxTTL-24*time.Hour)), func(replica string, r mail.Record, err error) {
@@ -109,7 +152,7 @@ func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Le
 	if damaged == nil {
 		b.live.leases, b.live.leaseStamp, b.live.pruned = ls, stamp, now
 		if sn.Version() != "" {
-			writeRows(b, leasesCache, stamp, now, ls, leaseFields)
+			writeRows(b, leasesCache, stamp, now, ls.ByAge(), leaseFields)
 		}
 	}
 	return ls, damaged, nil
@@ -220,7 +263,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 			}
 			b.live.leases, b.live.leaseStamp, b.live.pruned = ls, after.Stamp("leases"), now
 			b.mu.Unlock()
-			writeRows(b, leasesCache, after.Stamp("leases"), now, ls, leaseFields)
+			writeRows(b, leasesCache, after.Stamp("leases"), now, ls.ByAge(), leaseFields)
 		}
 	}
 	if agents || after.Own() != before.Own() {
@@ -234,7 +277,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 			b.mu.Lock()
 			b.live.dir, b.live.dirStamp = d, after.Stamp("agents")
 			b.mu.Unlock()
-			writeRows(b, agentsCache, after.Stamp("agents"), b.now(), d.Agents, agentFields)
+			writeAgents(b, after.Stamp("agents"), d)
 		}
 	}
 }

@@ -47,9 +47,21 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 		return err
 	}
 	updates = withoutOurs(updates)
-	held, err := h.b.holds(h.ctx, h.sn, h.who)
-	if err != nil || len(held) == 0 || len(updates) == 0 {
+	all, _, err := h.b.holds(h.ctx, h.sn)
+	if err == nil {
+		err = h.identify()
+	}
+	if err != nil || len(updates) == 0 {
 		return err
+	}
+	var held []guard.Held
+	for l := range all {
+		if h.who.ID == "" || l.Holder != h.who.ID {
+			held = append(held, l)
+		}
+	}
+	if len(held) == 0 {
+		return nil
 	}
 	commits, err := added(updates)
 	if err != nil || len(commits) == 0 {
@@ -67,7 +79,7 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 		}
 	}
 	h.v.Checked = len(entries)
-	found, err := guard.Check(entries, held, h.b.ignoreCase(h.ctx))
+	found, err := guard.Check(entries, slices.Values(held), h.b.ignoreCase(h.ctx))
 	if err != nil {
 		return err
 	}
@@ -86,6 +98,9 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 			seen[key] = true
 			blocks = append(blocks, bl)
 		}
+	}
+	if err := h.b.nameHolders(h.ctx, h.sn, blocks); err != nil {
+		return err
 	}
 	blocks, err = h.b.elsewhere(h.ctx, blocks, h.remark)
 	if err != nil || len(blocks) == 0 {

@@ -52,14 +52,16 @@ func Main(args []string, std IO) (status int) {
 			status = a.panicked(p)
 		}
 	}()
+	if event, rest, ok := plainHook(args); ok {
+		// git calls this on every commit: no tree of commands is built for it, and a
+		// signal ends it as it ends git. Whatever it writes bears being cut short.
+		ctx := context.Background()
+		return a.finish(ctx, nil, a.hook(ctx, event, rest))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
 
-	if event, rest, ok := plainHook(args); ok {
-		// git calls this on every commit: no tree of commands is built for it.
-		return a.finish(ctx, nil, a.hook(ctx, event, rest))
-	}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(std.In)
