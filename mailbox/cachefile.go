@@ -14,14 +14,16 @@ import (
 
 // A cache file is one line, then rows of fields:
 //
-//	git-agentmail cache 1 <crc32 of all that follows, in hex> <stamp>
+//	git-agentmail cache 2 <crc32 of all that follows, in hex> <stamp>
 //
-// The first two numbers are when it was written, in milliseconds, and how many rows
-// there are. A field is a varint, or bytes behind their number as a varint. It is not JSON
+// The first number says when it was written, in milliseconds. A row is bytes behind
+// their number, a field a varint or again bytes behind their number, which is a varint. It is not JSON
 // because a hook reads a thousand reservations with every commit, and that took
 // longer than everything else it does. The checksum is there because a flipped
 // bit in a pattern would open what is reserved.
-const cacheMagic = "git-agentmail cache 1 "
+//
+// Raise the version with every change of the fields.
+const cacheMagic = "git-agentmail cache 2 "
 
 // fields are read from, or written to, the places that are pointed to. What a
 // row consists of is said once, for both.
@@ -33,13 +35,15 @@ type fields interface {
 }
 
 // writeRows replaces a cache file. Failing to is no error for anybody.
-func writeRows[T any](b *Box, name, stamp string, at time.Time, list []*T, row func(fields, *T)) {
-	var w packer
-	written, n := at.UnixMilli(), int64(len(list))
+func writeRows[T any](b *Box, name, stamp string, at time.Time, list []*T, fields func(fields, *T)) {
+	var w, row packer
+	written := at.UnixMilli()
 	w.number(&written)
-	w.number(&n)
-	for _, r := range list {
-		row(&w, r)
+	for _, v := range list {
+		row = row[:0]
+		fields(&row, v)
+		text := string(row)
+		w.text(&text)
 	}
 	body := append([]byte(stamp+"\n"), w...)
 	b.store.WriteCache(name, fmt.Appendf(nil, "%s%08x %s", cacheMagic, crc32.ChecksumIEEE(body), body))
@@ -48,13 +52,13 @@ func writeRows[T any](b *Box, name, stamp string, at time.Time, list []*T, row f
 // rows are those of a cache file, decoded one at a time.
 type rows[T any] struct {
 	packed string
-	n      int64
-	row    func(fields, *T)
+	n      int
+	fields func(fields, *T)
 	at     time.Time // when the file was written
 }
 
 // readRows reads a cache file if it is whole and was written for stamp.
-func readRows[T any](b *Box, name, stamp string, row func(fields, *T)) (rs rows[T], ok bool) {
+func readRows[T any](b *Box, name, stamp string, fields func(fields, *T)) (rs rows[T], ok bool) {
 	data, err := os.ReadFile(b.repo.CachePath(name))
 	if err != nil {
 		return rs, false
@@ -71,32 +75,29 @@ func readRows[T any](b *Box, name, stamp string, row func(fields, *T)) (rs rows[
 	r := unpacker{rest: unsafe.String(unsafe.SliceData(body), len(body))}
 	var written int64
 	r.number(&written)
-	r.number(&rs.n)
-	rs.packed, rs.row, rs.at = r.rest, row, time.UnixMilli(written)
-	return rs, !r.failed() && rs.n >= 0 && rs.whole()
-}
-
-// whole reports whether there are as many rows as there should be, and nothing more.
-func (rs rows[T]) whole() bool {
-	r := unpacker{rest: rs.packed}
-	var v T
-	for range rs.n {
-		v = *new(T)
-		if rs.row(&r, &v); r.failed() {
-			return false
-		}
+	rs = rows[T]{packed: r.rest, fields: fields, at: time.UnixMilli(written)}
+	for row := ""; r.rest != "" && !r.bad; rs.n++ {
+		r.text(&row)
 	}
-	return r.rest == ""
+	return rs, !r.bad
 }
 
 // all yields the rows in the order in which they were written. Each is gone with the
 // next one; whoever keeps it copies it.
 func (rs rows[T]) all(yield func(*T) bool) {
-	r := unpacker{rest: rs.packed}
 	var v T
-	for range rs.n {
-		v = *new(T)
-		if rs.row(&r, &v); !yield(&v) {
+	var row string
+	var r unpacker
+	for list := (unpacker{rest: rs.packed}); list.rest != ""; {
+		list.text(&row)
+		v, r = *new(T), unpacker{rest: row}
+		rs.fields(&r, &v)
+		if r.bad || r.rest != "" {
+			// The checksum was right, so the file was written like that: by a version of
+			// this program that has other fields under the same magic.
+			panic("mailbox: a row of a cache has other fields than this version knows")
+		}
+		if !yield(&v) {
 			return
 		}
 	}

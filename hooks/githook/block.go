@@ -10,7 +10,7 @@ import (
 
 // Version is the version of the block that is written now. Raise it with every
 // change of the block's text; when the markers change, add a [layout].
-const Version = 2
+const Version = 3
 
 // layout is how the blocks of some version stand in a file.
 type layout struct {
@@ -87,14 +87,18 @@ func body(event string) string {
 // readsStdin reports whether git gives the hook a list of refs to read.
 func readsStdin(event string) bool { return event == "pre-push" || event == "pre-receive" }
 
+// run goes before the binary. A hook does one thing after the other, and a Go program
+// that is told to use one processor starts in less.
+const run = FileRun + " GOMAXPROCS=1"
+
 // afterwards is for the events that git cannot be stopped in any more: no
 // status, and no word about a missing binary, which the events before have said.
-const afterwards = `if [ -n "$_gam_bin" ]; then ` + FileRun + ` "$_gam_bin" hook EVENT "$@" || :; fi
+const afterwards = `if [ -n "$_gam_bin" ]; then ` + run + ` "$_gam_bin" hook EVENT "$@" || :; fi
 unset _gam_bin
 `
 
 const check = `_gam_rc=127
-if [ -n "$_gam_bin" ]; then _gam_rc=0; ` + FileRun + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
+if [ -n "$_gam_bin" ]; then _gam_rc=0; ` + run + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?; fi
 `
 
 // push reads the list of refs and gives it back to the rest of the hook. The
@@ -107,14 +111,14 @@ if [ -n "$_gam_bin" ]; then
 	_gam_rc=0
 	_gam_in=$(cat) || :
 	if [ -n "$_gam_in" ]; then
-		` + FileRun + ` "$_gam_bin" hook EVENT "$@" <<_GAM_EOF_ || _gam_rc=$?
+		` + run + ` "$_gam_bin" hook EVENT "$@" <<_GAM_EOF_ || _gam_rc=$?
 $_gam_in
 _GAM_EOF_
 		exec <<_GAM_EOF_
 $_gam_in
 _GAM_EOF_
 	else
-		` + FileRun + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?
+		` + run + ` "$_gam_bin" hook EVENT "$@" || _gam_rc=$?
 	fi
 	unset _gam_in
 fi

@@ -129,7 +129,7 @@ func TestInsert(t *testing.T) {
 				}
 			}
 			got := r.read(r.hook("pre-push"))
-			if !strings.HasPrefix(got, tt.head+"# >>> git-agentmail guard >>> pre-push v2 insert orig="+sum([]byte(tt.data))+"\n") {
+			if !strings.HasPrefix(got, tt.head+"# >>> git-agentmail guard >>> pre-push v3 insert orig="+sum([]byte(tt.data))+"\n") {
 				t.Errorf("the block is not at the top:\n%s", got)
 			}
 			if m := mode(t, r.hook("pre-push")); m != tt.mode.String() {
