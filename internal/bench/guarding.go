@@ -7,16 +7,24 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/git-agentmail/git-agentmail/internal/seed"
 )
 
+// The hooks may add ten milliseconds of CPU to a commit. That was laid down where two
+// hooks that do nothing (a shell, a Go program that ends at once, and the git that
+// reads the changes) added 6.0 ms. Milliseconds do not hold from machine to machine, so
+// what is judged is how many times those our hooks cost.
+const (
+	hookDemand = "≤ 10 ms where hooks that do nothing add 6 ms: ≤ 1.67×"
+	hookLimit  = 10.0 / 6.0
+)
+
 // guarding is what the guard adds to the user's own commands.
 var guarding = []row{
-	{"`git commit` with the hooks and 100 reservations, added CPU", "≤ 10 ms (goal 5 ms)", func(b *bench) (result, error) { return b.hooks(100, 10) }},
-	{"`git commit` with the hooks and 1,000 reservations, added CPU", "≤ 10 ms", func(b *bench) (result, error) { return b.hooks(1000, 10) }},
-	{"`git commit` with the hooks, 100 reservations and 100,000 messages, added CPU", "≤ 10 ms", hooksLarge},
+	{"`git commit` with the hooks and 100 reservations, added CPU", hookDemand, func(b *bench) (result, error) { return b.hooks(100) }},
+	{"`git commit` with the hooks and 1,000 reservations, added CPU", hookDemand, func(b *bench) (result, error) { return b.hooks(1000) }},
+	{"`git commit` with the hooks, 100 reservations and 100,000 messages, added CPU", hookDemand, hooksLarge},
 	{"`git commit` that touches a reservation of one's own, which is recorded, added CPU", "", recorded},
 	{"guard in a repository of 1,000,000 objects, the cache of reservations fresh: its own process / Go hello, CPU", "≤ 3×", largeGuard},
 	{"the same with the git processes it starts / in a repository of 30 objects", "", sizeOfGuard},
@@ -59,7 +67,7 @@ func (b *bench) commits(dir string) func() (sample, error) {
 // added measures what the first way to commit costs more than in a repository
 // without us, and beside it what hooks cost that do nothing: a shell, a Go program
 // that ends at once, and the git that reads the changes.
-func (b *bench) added(with func() (sample, error)) (added time.Duration, text string, err error) {
+func (b *bench) added(with func() (sample, error)) (ratio float64, text string, err error) {
 	_, without, err := b.committer("plain", 0)
 	if err != nil {
 		return 0, "", err
@@ -85,18 +93,18 @@ func (b *bench) added(with func() (sample, error)) (added time.Duration, text st
 		return 0, "", err
 	}
 	plain := got[1].cpu()
-	added = got[0].cpu() - plain
-	floor := got[2].cpu() - plain
-	return added, fmt.Sprintf("+%s to %s; by the clock +%s; hooks that do nothing: +%s", ms(added), ms(plain), ms(got[0].wall()-got[1].wall()), ms(floor)), nil
+	added, floor := got[0].cpu()-plain, got[2].cpu()-plain
+	ratio = float64(added) / float64(floor)
+	return ratio, fmt.Sprintf("%.2f× (+%s / +%s) to %s; by the clock +%s", ratio, ms(added), ms(floor), ms(plain), ms(got[0].wall()-got[1].wall())), nil
 }
 
-func (b *bench) hooks(live int, limit float64) (result, error) {
+func (b *bench) hooks(live int) (result, error) {
 	_, with, err := b.committer("hooks", live)
 	if err != nil {
 		return result{}, err
 	}
-	added, text, err := b.added(with)
-	return judge(text, [2]float64{float64(added) / float64(time.Millisecond), limit}), err
+	ratio, text, err := b.added(with)
+	return judge(text, [2]float64{ratio, hookLimit}), err
 }
 
 func hooksLarge(b *bench) (result, error) {
@@ -107,8 +115,8 @@ func hooksLarge(b *bench) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	added, text, err := b.added(b.commits(p.dir))
-	return judge(text, [2]float64{float64(added) / float64(time.Millisecond), 10}), err
+	ratio, text, err := b.added(b.commits(p.dir))
+	return judge(text, [2]float64{ratio, hookLimit}), err
 }
 
 func recorded(b *bench) (result, error) {
