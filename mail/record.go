@@ -305,8 +305,9 @@ type Contact struct {
 
 func (c *Contact) kind() string { return "contact" }
 
-// Path implements Record. Links lie by sender, so that a send reads only its own.
-func (c *Contact) Path() string { return "contacts/" + c.From + "/" + c.ID + ".json" }
+// Path implements Record. Links lie by pair, so that a send reads those with its
+// recipients and no others.
+func (c *Contact) Path() string { return "contacts/" + c.From + "/" + c.To + "/" + c.ID + ".json" }
 
 func (c *Contact) check() error {
 	if !IsID(c.From) || !IsID(c.To) {

@@ -41,13 +41,21 @@ func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d D
 	if err != nil {
 		return c, err
 	}
-	dir := cloneDirectory(shared)
-	if err := b.links(ctx, sn, dir, who.ID); err != nil {
-		return c, err
+	var to []*mail.Agent
+	var ids []string
+	for _, name := range slices.Concat(d.To, d.CC, d.BCC) {
+		if a := shared.Lookup(name); a != nil {
+			to, ids = append(to, a), append(ids, a.ID)
+		}
 	}
-	if mode != "strict" && !slices.ContainsFunc(slices.Concat(d.To, d.CC, d.BCC), func(name string) bool {
-		a := dir.Lookup(name)
-		return a != nil && (a.Policy() == mail.PolicyBlockAll || isBlocked(dir.Link(who.ID, a.ID)))
+	links := mail.NewDirectory()
+	if len(ids) > 0 {
+		if err := b.links(ctx, sn, links, who.ID, ids...); err != nil {
+			return c, err
+		}
+	}
+	if mode != "strict" && !slices.ContainsFunc(to, func(a *mail.Agent) bool {
+		return a.Policy() == mail.PolicyBlockAll || isBlocked(links.Link(who.ID, a.ID))
 	}) {
 		return c, nil
 	}
@@ -94,10 +102,10 @@ func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 	if err != nil {
 		return err
 	}
-	if mode == "off" {
+	if mode == "off" || len(to) == 0 {
 		return nil
 	}
-	if err := w.links(me.ID); err != nil {
+	if err := w.links(me.ID, to...); err != nil {
 		return err
 	}
 	var refuse, deny, shake []*mail.Agent
@@ -228,7 +236,7 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 		if target.ID == me.ID {
 			return "", mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", to)
 		}
-		if err := w.links(me.ID); err != nil {
+		if err := w.links(me.ID, target.ID); err != nil {
 			return "", err
 		}
 		old := d.Link(me.ID, target.ID)
@@ -273,7 +281,7 @@ func (b *Box) RespondContact(ctx context.Context, who Actor, from string, accept
 		if asker == nil {
 			return "", unknownAgent(d, from)
 		}
-		if err := w.links(asker.ID); err != nil {
+		if err := w.links(asker.ID, me.ID); err != nil {
 			return "", err
 		}
 		old := d.Link(asker.ID, me.ID)

@@ -62,10 +62,14 @@ func writeAgents(b *Box, stamp string, d *mail.Directory) {
 	writeRows(b, agentsCache, stamp, b.now(), slices.Collect(maps.Values(d.Agents)), agentFields)
 }
 
-// links adds the contact links that begin at one agent to a directory of the
-// caller's own.
-func (b *Box) links(ctx context.Context, sn *gitstore.Snapshot, d *mail.Directory, from string) error {
-	return b.walk(ctx, sn, "contacts/"+from+"/", nil, d.Apply)
+// links adds the contact links from one agent to each of to, or with none named to
+// all, to a directory of the caller's own.
+func (b *Box) links(ctx context.Context, sn *gitstore.Snapshot, d *mail.Directory, from string, to ...string) error {
+	dir := "contacts/" + from + "/"
+	return b.walk(ctx, sn, dir, func(path string) bool {
+		pair, below := strings.CutPrefix(path, dir)
+		return !below || pair == "" || len(to) == 0 || slices.Contains(to, strings.TrimSuffix(pair, "/"))
+	}, d.Apply)
 }
 
 // leases returns the fold of the reservations in sn that may be live. It is

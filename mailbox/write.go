@@ -124,9 +124,9 @@ func (w *writer) directory() (*mail.Directory, error) {
 	return w.dir, nil
 }
 
-// links makes the contact links that begin at one agent part of the directory.
-func (w *writer) links(from string) error {
-	return w.b.links(w.ctx, w.tx.Snapshot(), w.dir, from)
+// links makes the contact links from one agent to others part of the directory.
+func (w *writer) links(from string, to ...string) error {
+	return w.b.links(w.ctx, w.tx.Snapshot(), w.dir, from, to...)
 }
 
 // held returns the reservations that may be live, this commit included. To
