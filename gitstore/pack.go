@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,16 +54,13 @@ func (n *newObjects) add(kind plumbing.ObjectType, data []byte) OID {
 // encode returns the objects as a pack, see gitformat-pack(5), with its index and
 // its checksum. Both are made in one pass: go-git's encoder does not say where an
 // object went, so that for its index the pack would have to be unpacked again,
-// which took as long as all the rest of it.
-func (n *newObjects) encode() (pack, idx []byte, sum string, err error) {
+// which took as long as all the rest of it. z is reset for each object: a new one
+// is most of a megabyte.
+func (n *newObjects) encode(z *zlib.Writer) (pack, idx []byte, sum string, err error) {
 	var b bytes.Buffer
 	binary.Write(&b, binary.BigEndian, [3]uint32{0x5041434b, 2, uint32(len(n.list))}) // PACK
 	index := &idxfile.Writer{}
 	index.OnHeader(uint32(len(n.list)))
-	z, err := zlib.NewWriterLevel(&b, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
-	if err != nil {
-		return nil, nil, "", err
-	}
 	for _, ob := range n.list {
 		at := b.Len()
 		size := len(ob.data)
@@ -94,7 +92,10 @@ func (n *newObjects) encode() (pack, idx []byte, sum string, err error) {
 // writePack puts the objects into the user's object database as one kept pack,
 // durably. They are not reachable before the ref moves.
 func (s *Store) writePack(n *newObjects) error {
-	pack, idx, sum, err := n.encode()
+	if s.deflate == nil {
+		s.deflate, _ = zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
+	}
+	pack, idx, sum, err := n.encode(s.deflate)
 	if err != nil {
 		return errf(GitFailed, "encode a pack: %w", err)
 	}

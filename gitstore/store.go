@@ -24,6 +24,7 @@
 package gitstore
 
 import (
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ type Store struct {
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing
 
+	deflate *zlib.Writer // of whoever holds the lock
 }
 
 // Open returns the store of the repository. It reads nothing and makes nothing.
