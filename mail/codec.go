@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -65,20 +66,18 @@ func encodeObject(r Record) ([]byte, error) {
 	if replaced(compact.Bytes()) {
 		return nil, errors.New("a text in it is not valid UTF-8")
 	}
-	fields, err := topLevel(compact.Bytes())
-	if err != nil {
-		return nil, err
-	}
 	var b bytes.Buffer
+	b.Grow(compact.Len() + 64)
 	b.WriteString("{\n")
 	line := func(key string, value []byte) {
 		if b.Len() > 2 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "%q: %s", key, value)
+		b.WriteString(`"` + key + `": `)
+		b.Write(value)
 	}
 	_, isMessage := r.(*Message)
-	for _, f := range fields {
+	for f := range members(compact.Bytes()) {
 		if f.key == "by" && isMessage {
 			f.key = "from" // what mail calls it
 		}
@@ -132,6 +131,64 @@ func marshal(v any) ([]byte, error) {
 type field struct {
 	key   string
 	value json.RawMessage
+}
+
+// members yields the keys and raw values of an object as this package's encoder
+// writes it: without blanks, and with keys that need no escapes. Every list in a
+// mailbox decodes thousands of records, and a general parser took most of that.
+func members(object []byte) iter.Seq[field] {
+	return func(yield func(field) bool) {
+		rest := bytes.TrimSuffix(bytes.TrimPrefix(bytes.TrimSpace(object), []byte("{")), []byte("}"))
+		for len(rest) > 0 {
+			key, value, _ := bytes.Cut(rest, []byte(":"))
+			end, depth, quoted := 0, 0, false
+			for ; end < len(value); end++ {
+				switch c := value[end]; {
+				case quoted && c == '\\':
+					end++
+				case c == '"':
+					quoted = !quoted
+				case quoted:
+				case c == '{' || c == '[':
+					depth++
+				case c == '}' || c == ']':
+					depth--
+				}
+				if depth == 0 && !quoted && value[end] == ',' {
+					break
+				}
+			}
+			if !yield(field{string(bytes.Trim(key, `"`)), value[:end:end]}) {
+				return
+			}
+			rest = value[min(end+1, len(value)):]
+		}
+	}
+}
+
+// lines splits an object that stands one key a line, as Encode writes it. ok is
+// false for any other form. That the values are JSON is for others to find out.
+func lines(object []byte) (fields []field, ok bool) {
+	rest, ok := bytes.CutPrefix(object, []byte("{\n"))
+	rest, end := bytes.CutSuffix(rest, []byte("\n}\n"))
+	if !ok || !end {
+		return nil, false
+	}
+	for more := true; more; {
+		var line []byte
+		line, rest, more = bytes.Cut(rest, []byte("\n"))
+		if more {
+			if line, ok = bytes.CutSuffix(line, []byte(",")); !ok {
+				return nil, false
+			}
+		}
+		key, value, ok := bytes.Cut(line, []byte(`": `))
+		if !ok || len(key) < 2 || key[0] != '"' || bytes.ContainsAny(key[1:], `"\\`) {
+			return nil, false
+		}
+		fields = append(fields, field{string(key[1:]), value[:len(value):len(value)]})
+	}
+	return fields, true
 }
 
 // topLevel splits a JSON object into its keys and raw values, in order.
@@ -189,9 +246,12 @@ func decode(path string, data []byte) (Record, error) {
 	if len(object) > MaxEvent || len(body) > MaxBody {
 		return nil, fmt.Errorf("it is too long")
 	}
-	fields, err := topLevel(object)
-	if err != nil {
-		return nil, err
+	fields, ok := lines(object)
+	if !ok { // a newer version's, or not in the one valid encoding
+		var err error
+		if fields, err = topLevel(object); err != nil {
+			return nil, err
+		}
 	}
 	r, err := newRecord(path, isMessage, fields, data)
 	if err != nil {
@@ -213,6 +273,9 @@ func decode(path string, data []byte) (Record, error) {
 			continue
 		}
 		if !known[f.key] {
+			if !json.Valid(f.value) {
+				return nil, fmt.Errorf("the value of %q is not JSON", f.key)
+			}
 			h := r.Head()
 			if h.extra == nil {
 				h.extra = map[string]json.RawMessage{}
@@ -223,7 +286,8 @@ func decode(path string, data []byte) (Record, error) {
 		if doc.Len() > 1 {
 			doc.WriteByte(',')
 		}
-		fmt.Fprintf(&doc, "%q:%s", f.key, f.value)
+		doc.WriteString(`"` + f.key + `":`)
+		doc.Write(f.value)
 	}
 	doc.WriteByte('}')
 	if err := json.Unmarshal(doc.Bytes(), r); err != nil {
