@@ -44,14 +44,16 @@ func run(t *testing.T, std IO, args ...string) (status int, stdout, stderr strin
 	if std.Out == nil {
 		std.Out = &out
 	}
-	std.Err, std.Now = &err, time.Now
+	if std.Err = &err; std.Now == nil {
+		std.Now = time.Now
+	}
 	status = Main(args, std)
 	return status, out.String(), err.String()
 }
 
 // TestPanic: a fault of ours is said in a line; it does not stop a commit.
 func TestPanic(t *testing.T) {
-	std := IO{Env: newRepository(t), Ancestors: func() []mailbox.Process { panic("boom") }}
+	std := IO{Env: newRepository(t), Now: func() time.Time { panic("boom") }}
 	for _, tt := range []struct {
 		name   string
 		args   []string
