@@ -240,6 +240,14 @@ func (s *Store) remember(sn *Snapshot) error {
 	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir("tips.json"), append(data, '\n'), false)
 }
 
+// MakeCache makes the directory of the caches.
+func (s *Store) MakeCache() error {
+	if err := s.repo.sharing().mkdir(s.repo.CachePath()); err != nil {
+		return s.repo.writeError("make the directory for caches", err)
+	}
+	return nil
+}
+
 // WriteCache replaces a cache file; failing to is no error for anybody.
 func (s *Store) WriteCache(name string, data []byte) {
 	s.repo.sharing().write(s.repo.CachePath(), s.repo.CachePath(name), data, false)

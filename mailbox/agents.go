@@ -147,36 +147,34 @@ func (b *Box) findToRegister(d *mail.Directory, own string, r RegisterRequest) (
 // Agents lists everybody in order of registration, with unread mail and live
 // reservations.
 func (b *Box) Agents(ctx context.Context) ([]AgentRow, error) {
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	st, err := b.fold(ctx, sn)
-	if err != nil {
-		return nil, err
-	}
-	return b.agentRows(st, sn.Own()), nil
+	rows := []AgentRow{}
+	err := b.indexed(ctx, func(v *view) (err error) {
+		rows, err = v.agentRows()
+		return err
+	})
+	return rows, err
 }
 
-func (b *Box) agentRows(st *mail.State, own string) []AgentRow {
-	unread, held := map[string]int{}, map[string]int{}
-	for _, m := range st.Messages() {
-		for _, id := range unique(m.Recipients()) {
-			if st.Delivery(m.ID, id).Read == 0 {
-				unread[id]++
-			}
-		}
+func (v *view) agentRows() ([]AgentRow, error) {
+	active, err := v.Activities(v.ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, l := range st.Leases {
-		if l.Live(b.now(), own) {
+	leases, err := v.b.knownLeases(v.ctx, v.sn)
+	if err != nil {
+		return nil, err
+	}
+	held := map[string]int{}
+	for _, l := range leases {
+		if l.Live(v.b.now(), v.sn.Own()) {
 			held[l.Holder]++
 		}
 	}
 	rows := []AgentRow{}
-	for _, a := range st.List() {
-		rows = append(rows, AgentRow{b.agentView(st.Directory, a, own, st.Active[a.ID]), unread[a.ID], held[a.ID]})
+	for _, a := range v.d.List() {
+		rows = append(rows, AgentRow{v.b.agentView(v.d, a, v.sn.Own(), active[a.ID].Last), active[a.ID].Unread, held[a.ID]})
 	}
-	return rows
+	return rows, nil
 }
 
 func unique(list []string) []string {
@@ -186,32 +184,30 @@ func unique(list []string) []string {
 // Whois returns one profile with the newest commits of the mailbox that are
 // attributed to the agent.
 func (b *Box) Whois(ctx context.Context, name string, commits int) (Whois, error) {
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return Whois{}, err
-	}
-	st, err := b.fold(ctx, sn)
-	if err != nil {
-		return Whois{}, err
-	}
-	a := st.Lookup(name)
-	if a == nil {
-		return Whois{}, unknownAgent(st.Directory, name)
-	}
 	out := Whois{RecentCommits: []Commit{}}
-	for _, row := range b.agentRows(st, sn.Own()) {
-		if row.ID == a.ID {
-			out.AgentRow = row
+	err := b.indexed(ctx, func(v *view) error {
+		a := v.d.Lookup(name)
+		if a == nil {
+			return unknownAgent(v.d, name)
 		}
-	}
-	if commits > 0 {
+		rows, err := v.agentRows()
+		for _, row := range rows {
+			if row.ID == a.ID {
+				out.AgentRow = row
+			}
+		}
+		if err != nil || commits <= 0 {
+			return err
+		}
 		log, err := b.repo.LogBy(ctx, trailerAgent, a.Name.Value, commits)
-		if err != nil {
-			return Whois{}, asMail(err)
-		}
+		out.RecentCommits = []Commit{}
 		for _, e := range log {
 			out.RecentCommits = append(out.RecentCommits, Commit{e.OID, e.Subject, TS(e.Time)})
 		}
+		return err
+	})
+	if err != nil {
+		return Whois{}, err
 	}
 	return out, nil
 }

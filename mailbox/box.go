@@ -18,18 +18,20 @@ import (
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
 // Options are what a Box takes from outside. The zero value works.
 type Options struct {
-	Dir      string           // where to look for the repository; "" is the working directory
-	Environ  []string         // nil is the process's own
-	Now      func() time.Time // nil is time.Now
-	Rand     func([]byte)     // fills with random bytes; nil is crypto/rand
-	Report   func(string)     // receives one-line notes about something put right or passed over
-	LockWait time.Duration    // how long a write waits for its turn; 0 is ten seconds, in a hook two
-	InHook   bool             // git started this process as a hook of a commit, merge or push
+	Dir      string                // where to look for the repository; "" is the working directory
+	Environ  []string              // nil is the process's own
+	Now      func() time.Time      // nil is time.Now
+	Rand     func([]byte)          // fills with random bytes; nil is crypto/rand
+	Report   func(string)          // receives one-line notes about something put right or passed over
+	LockWait time.Duration         // how long a write waits for its turn; 0 is ten seconds, in a hook two
+	Progress func(done, total int) // told while an index is built that takes long; nil is nobody
+	InHook   bool                  // git started this process as a hook of a commit, merge or push
 }
 
 // hookWait is how long a hook's record waits for its turn: the user waits for git
@@ -44,6 +46,11 @@ type Box struct {
 
 	mu   sync.Mutex
 	live live // what was folded last, by stamp
+
+	indexing  sync.Mutex
+	index     *index.DB
+	indexFile os.FileInfo
+	memory    *index.DB // where no file can be written
 }
 
 // Open finds the repository that opt.Dir belongs to. It makes and changes
@@ -90,7 +97,13 @@ func Open(ctx context.Context, opt Options) (*Box, error) {
 }
 
 // Close ends what the Box runs in the background.
-func (b *Box) Close() { b.store.Close() }
+func (b *Box) Close() {
+	b.indexing.Lock()
+	defer b.indexing.Unlock()
+	b.closeIndex()
+	b.closeMemory()
+	b.store.Close()
+}
 
 func (b *Box) getenv(name string) string {
 	for i := len(b.opt.Environ) - 1; i >= 0; i-- {

@@ -74,23 +74,17 @@ func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d D
 	}); err != nil || d.Thread == "" {
 		return c, err
 	}
-	st, err := b.fold(ctx, sn)
-	if err != nil {
-		return c, err
-	}
-	examined := 0
-	for _, m := range st.Messages() {
-		if m.Thread != d.Thread && m.ID != d.Thread {
-			continue
+	err = b.indexed(ctx, func(v *view) error {
+		list, err := v.Thread(ctx, d.Thread)
+		slices.Reverse(list) // the newest first
+		for _, m := range list[:min(len(list), contactExamine)] {
+			for _, id := range append(m.Recipients(), m.By) {
+				c.thread[id] = true
+			}
 		}
-		for _, id := range append(m.Recipients(), m.By) {
-			c.thread[id] = true
-		}
-		if examined++; examined == contactExamine {
-			break
-		}
-	}
-	return c, nil
+		return err
+	})
+	return c, err
 }
 
 // allow applies the contact policy of each agent in to to a message that begins

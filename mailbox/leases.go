@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -176,34 +177,30 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 	if err := who.mayWrite(); err != nil {
 		return ForceResult{}, err
 	}
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return ForceResult{}, err
-	}
-	st, err := b.fold(ctx, sn)
-	if err != nil {
-		return ForceResult{}, err
-	}
-	full, err := mail.ByPrefix("reservation", id, func(yield func(string) bool) {
-		for id := range st.Leases {
-			if !yield(id) {
-				return
-			}
+	var l *mail.LeaseState
+	var row Reservation
+	var own string
+	err := b.indexed(ctx, func(v *view) error {
+		held, err := v.Leases(ctx)
+		if err != nil {
+			return err
 		}
+		full, err := mail.ByPrefix("reservation", id, maps.Keys(held))
+		if err != nil {
+			return hintOn(err, mail.NotFound, "git agentmail reservations")
+		}
+		tracked, err := b.repo.Tracked(ctx)
+		if err != nil {
+			return err
+		}
+		l, own = held[full], v.sn.Own()
+		row = b.reservationRow(ctx, v.d, l, own, tracked)
+		return v.activity(l, tracked, &row)
 	})
 	if err != nil {
-		return ForceResult{}, hintOn(err, mail.NotFound, "git agentmail reservations")
-	}
-	l := st.Leases[full]
-	tracked, err := b.repo.Tracked(ctx)
-	if err != nil {
-		return ForceResult{}, asMail(err)
-	}
-	row := b.reservationRow(ctx, st.Directory, l, sn.Own(), tracked)
-	if err := b.activity(ctx, st, l, tracked, &row); err != nil {
 		return ForceResult{}, err
 	}
-	if !l.Live(b.now(), sn.Own()) {
+	if !l.Live(b.now(), own) {
 		return ForceResult{AlreadyReleased: true, ReleasedAt: TS(b.now()), Reservation: ForcedReservation{Reservation: row}}, nil
 	}
 	inUse := func() error {
@@ -229,7 +226,7 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 			return "", err
 		}
 		// Whether it is stale took a while to find out.
-		switch now := held[full]; {
+		switch now := held[l.ID]; {
 		case now == nil || !now.Live(w.now, w.tx.Replica()):
 			out.AlreadyReleased = true
 			return "", nil
@@ -280,19 +277,7 @@ func (b *Box) Reservations(ctx context.Context, who Actor, q ReservationQuery) (
 			return nil, err
 		}
 	}
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var st *mail.State
-	if q.All || q.Activity {
-		st, err = b.fold(ctx, sn)
-	} else {
-		st = mail.NewState()
-		if st.Directory, err = b.directory(ctx, sn); err == nil {
-			st.Leases, err = b.knownLeases(ctx, sn)
-		}
-	}
+	n, err := q.limit()
 	if err != nil {
 		return nil, err
 	}
@@ -301,22 +286,51 @@ func (b *Box) Reservations(ctx context.Context, who Actor, q ReservationQuery) (
 			return nil, err
 		}
 	}
+	rows := []Reservation{}
+	if q.All || q.Activity {
+		err = b.indexed(ctx, func(v *view) error {
+			held, err := v.Leases(ctx)
+			if err == nil {
+				rows, err = b.reservations(ctx, v.d, held, v.sn.Own(), who, q, n, v.activity)
+			}
+			return err
+		})
+		return rows, err
+	}
+	// What may be live is in a cache that the guard keeps.
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	held, err := b.knownLeases(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	return b.reservations(ctx, d, held, sn.Own(), who, q, n, nil)
+}
+
+func (b *Box) reservations(ctx context.Context, d *mail.Directory, held mail.Leases, own string, who Actor, q ReservationQuery, n int,
+	activity func(*mail.LeaseState, []string, *Reservation) error) ([]Reservation, error) {
 	tracked, err := b.repo.Tracked(ctx)
 	if err != nil {
 		return nil, asMail(err)
 	}
-	list := st.Leases.ByAge()
+	list := held.ByAge()
 	slices.Reverse(list)
-	list, err = page(list, q.Page, "reservation", func(l *mail.LeaseState) string { return l.ID }, func(l *mail.LeaseState) bool {
-		return (q.All || l.Live(b.now(), sn.Own()) || aheadOnly(l, b.now())) &&
+	list, err = page(list, Page{n, q.Before}, "reservation", func(l *mail.LeaseState) string { return l.ID }, func(l *mail.LeaseState) bool {
+		return (q.All || l.Live(b.now(), own) || aheadOnly(l, b.now())) &&
 			(!q.Mine || l.Holder == who.ID) &&
 			(q.Path == "" || b.covers(ctx, l, q.Path))
 	})
 	rows := []Reservation{}
 	for _, l := range list {
-		row := b.reservationRow(ctx, st.Directory, l, sn.Own(), tracked)
+		row := b.reservationRow(ctx, d, l, own, tracked)
 		if q.Activity {
-			if err := b.activity(ctx, st, l, tracked, &row); err != nil {
+			if err := activity(l, tracked, &row); err != nil {
 				return nil, err
 			}
 		}

@@ -7,8 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -17,49 +21,90 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 	if who.err != nil {
 		return nil, who.err
 	}
-	sn, err := b.snapshot(ctx)
+	n, err := q.limit()
 	if err != nil {
 		return nil, err
-	}
-	d, err := b.directory(ctx, sn)
-	if err != nil {
-		return nil, err
-	}
-	var agent string
-	if q.Agent != "" {
-		a := d.Lookup(q.Agent)
-		if a == nil {
-			return nil, unknownAgent(d, q.Agent)
-		}
-		agent = a.ID
 	}
 	if q.Path != "" {
 		if q.Path, err = b.path(q.Path); err != nil {
 			return nil, err
 		}
 	}
-	place := b.place(ctx, q.Path)
-	var list []mail.Record
-	err = b.walk(ctx, sn, "", notFiles, func(_ string, r mail.Record) {
-		list = append(list, r)
+	events := []Event{}
+	err = b.indexed(ctx, func(v *view) error {
+		events = events[:0]
+		list, err := v.log(q, n)
+		if err != nil {
+			return err
+		}
+		found := map[string]mail.Record{}
+		err = b.read(ctx, v.sn, list, func(_ string, r mail.Record, err error) {
+			if err == nil {
+				found[r.Path()] = r
+			}
+		})
+		for _, f := range list {
+			if r := found[f.Path]; r != nil {
+				events = append(events, event(v.d, r))
+			}
+		}
+		return err
 	})
+	return events, err
+}
+
+// log finds the records that a query is about, newest first.
+func (v *view) log(q LogQuery, n int) ([]gitstore.File, error) {
+	agent := ""
+	if q.Agent != "" {
+		a := v.d.Lookup(q.Agent)
+		if a == nil {
+			return nil, unknownAgent(v.d, q.Agent)
+		}
+		agent = a.ID
+	}
+	before, err := v.beforeEvent(q.Page)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(list, func(x, y mail.Record) int {
-		if mail.Less(y, x) {
-			return -1
-		}
-		return 1
-	})
-	list, err = page(list, q.Page, "event", func(r mail.Record) string { return r.Head().ID }, func(r mail.Record) bool {
-		return (agent == "" || r.Head().By == agent) && (q.Path == "" || place.about(r))
-	})
-	events := []Event{}
-	for _, r := range list {
-		events = append(events, event(d, r))
+	var list []index.Event
+	if q.Path == "" {
+		list, err = v.Events(v.ctx, agent, before, n)
+	} else {
+		place := v.b.place(v.ctx, q.Path)
+		list, err = v.About(v.ctx, agent, place.path, place.covered, func(letters []index.Letter) ([]index.Letter, error) {
+			if err := v.bodies(letters); err != nil {
+				return nil, err
+			}
+			return slices.DeleteFunc(letters, func(l index.Letter) bool { return !place.named(l.Subject) && !place.named(l.Body) }), nil
+		}, before, n)
 	}
-	return events, err
+	var files []gitstore.File
+	for _, e := range list {
+		files = append(files, gitstore.File{Replica: e.Replica, Path: e.Path, OID: e.OID})
+	}
+	return files, err
+}
+
+// beforeEvent finds the place after which the log goes on.
+func (v *view) beforeEvent(p Page) (index.Place, error) {
+	if p.Before == "" {
+		return index.Place{}, nil
+	}
+	prefix := strings.ToLower(p.Before)
+	ids, err := v.MessageIDs(v.ctx, prefix)
+	if err != nil {
+		return index.Place{}, err
+	}
+	others, err := v.EventIDs(v.ctx, prefix)
+	if err != nil {
+		return index.Place{}, err
+	}
+	id, err := mail.ByPrefix("event", p.Before, slices.Values(append(ids, others...)))
+	if err != nil {
+		return index.Place{}, err
+	}
+	return v.PlaceOf(v.ctx, id)
 }
 
 // notFiles keeps a walk to the directories of records.
@@ -91,40 +136,43 @@ func (b *Box) place(ctx context.Context, path string) place {
 	return p
 }
 
-// about reports whether a record concerns the place: a reservation that covers
-// it, or something in it; a commit or bypass that touches it; a message that
-// names it.
-func (p place) about(r mail.Record) bool {
-	within := func(list []mail.Touched) bool {
-		return slices.ContainsFunc(list, func(t mail.Touched) bool { return t.Path == p.path || strings.HasPrefix(t.Path, p.path+"/") })
+// covered reports whether a reservation of a pattern concerns the place: it covers it,
+// or something in it.
+func (p place) covered(pattern string) bool {
+	q, err := guard.Compile(pattern)
+	if p.fold {
+		q = q.Fold()
 	}
-	switch r := r.(type) {
-	case *mail.LeaseEvent:
-		for _, l := range r.Leases {
-			q, err := guard.Compile(l.Pattern)
-			if p.fold {
-				q = q.Fold()
-			}
-			if err != nil {
-				continue
-			}
-			if q.Match(p.path) || canon(l.Pattern) == canon(p.path) {
-				return true
-			}
-			if p.dir {
-				if _, overlap := q.Overlap(p.below); overlap {
-					return true
-				}
-			}
+	if err != nil {
+		return false
+	}
+	if q.Match(p.path) || canon(pattern) == canon(p.path) {
+		return true
+	}
+	if !p.dir {
+		return false
+	}
+	_, overlap := q.Overlap(p.below)
+	return overlap
+}
+
+// named reports whether a text names the place: no letter, digit or underscore stands
+// directly before or behind it.
+func (p place) named(text string) bool {
+	inWord := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
+	for at := 0; ; {
+		i := strings.Index(text[at:], p.path)
+		if i < 0 || p.path == "" {
+			return false
 		}
-	case *mail.Message:
-		return strings.Contains(r.Subject, p.path) || strings.Contains(r.Body, p.path)
-	case *mail.CommitSeen:
-		return within(r.Touched)
-	case *mail.Bypass:
-		return within(r.Touched)
+		before, _ := utf8.DecodeLastRuneInString(text[:at+i])
+		behind, _ := utf8.DecodeRuneInString(text[at+i+len(p.path):])
+		if !inWord(before) && !inWord(behind) {
+			return true
+		}
+		_, size := utf8.DecodeRuneInString(text[at+i:])
+		at += i + size
 	}
-	return false
 }
 
 // event tells one record as a line of the log. Text of others is clipped to one

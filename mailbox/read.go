@@ -8,21 +8,9 @@ import (
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
-
-// state folds everything for a verb that reads as who.
-func (b *Box) state(ctx context.Context, who Actor) (*gitstore.Snapshot, *mail.State, error) {
-	if who.err != nil {
-		return nil, nil, who.err
-	}
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := b.fold(ctx, sn)
-	return sn, st, err
-}
 
 func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Message {
 	v := Message{
@@ -38,16 +26,22 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 }
 
 // receipts tells what each recipient that the viewer knows of has done.
-func (b *Box) receipts(st *mail.State, m *mail.Message, viewer string) []Receipt {
+func receipts(d *mail.Directory, m *mail.Message, viewer string, done func(agent string) mail.Delivery) []Receipt {
 	var list []Receipt
 	for _, id := range m.Recipients() {
 		if m.RecipientKind(id) == "bcc" && viewer != m.By && viewer != id {
 			continue
 		}
-		d := st.Delivery(m.ID, id)
-		list = append(list, Receipt{st.Address(id), ts(d.Read), ts(d.Ack)})
+		got := done(id)
+		list = append(list, Receipt{d.Address(id), ts(got.Read), ts(got.Ack)})
 	}
 	return list
+}
+
+// receipts does the same for a letter of the index.
+func (v *view) receipts(l index.Letter, viewer string) ([]Receipt, error) {
+	got, err := v.Deliveries(v.ctx, l)
+	return receipts(v.d, l.Message, viewer, func(id string) mail.Delivery { return got[id] }), err
 }
 
 // personName is the name of the person an agent stands for, or "".
@@ -81,12 +75,11 @@ func attachments(m *mail.Message) []Attachment {
 	return out
 }
 
-func (b *Box) inboxRow(st *mail.State, m *mail.Message, agent string, bodies bool) InboxRow {
-	d := st.Delivery(m.ID, agent)
+func (b *Box) inboxRow(d *mail.Directory, m *mail.Message, agent string, done mail.Delivery, bodies bool) InboxRow {
 	row := InboxRow{
-		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: st.Address(m.By), FromPerson: personName(st.Directory, m.By), Kind: m.RecipientKind(agent),
+		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By), FromPerson: personName(d, m.By), Kind: m.RecipientKind(agent),
 		ThreadID: optional(m.Thread), Topic: optional(m.Topic), Subject: m.Subject, Importance: m.Importance,
-		AckRequired: m.AckRequired, CreatedTS: ts(m.At), ReadTS: ts(d.Read), AckTS: ts(d.Ack), Attachments: attachments(m),
+		AckRequired: m.AckRequired, CreatedTS: ts(m.At), ReadTS: ts(done.Read), AckTS: ts(done.Ack), Attachments: attachments(m),
 	}
 	if bodies {
 		row.BodyMD = &m.Body
@@ -143,11 +136,35 @@ func (b *Box) Inbox(ctx context.Context, who Actor, q InboxQuery) ([]InboxRow, e
 	if err := who.mayRead(); err != nil {
 		return nil, err
 	}
-	_, st, err := b.state(ctx, who)
+	n, err := q.limit()
 	if err != nil {
 		return nil, err
 	}
-	return b.inbox(st, who.ID, q)
+	rows := []InboxRow{}
+	err = b.indexed(ctx, func(v *view) error {
+		rows = rows[:0]
+		before, err := v.before(q.Page)
+		if err != nil {
+			return err
+		}
+		list, err := v.Inbox(ctx, who.ID, index.Filter{Unread: q.Unread, Urgent: q.Urgent, Unacked: q.AckRequired, Since: since(q.Since), Topic: q.Topic}, before, n)
+		if err == nil && q.Bodies {
+			err = v.bodies(list)
+		}
+		for _, l := range list {
+			rows = append(rows, b.inboxRow(v.d, l.Message, who.ID, mail.Delivery{Read: l.Read, Ack: l.Ack}, q.Bodies))
+		}
+		return err
+	})
+	return rows, err
+}
+
+// since is the time that something must be newer than; the zero time picks all.
+func since(t time.Time) mail.Time {
+	if t.IsZero() {
+		return -1
+	}
+	return mail.At(t)
 }
 
 func (a Actor) mayRead() error {
@@ -157,6 +174,8 @@ func (a Actor) mayRead() error {
 	return nil
 }
 
+// inbox is Inbox on a fold: coding agents' own hooks ask about the last day and open no
+// index.
 func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, error) {
 	list, err := page(st.Messages(), q.Page, "message", func(m *mail.Message) string { return m.ID }, func(m *mail.Message) bool {
 		d := st.Delivery(m.ID, agent)
@@ -173,7 +192,7 @@ func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, err
 	})
 	rows := []InboxRow{}
 	for _, m := range list {
-		rows = append(rows, b.inboxRow(st, m, agent, q.Bodies))
+		rows = append(rows, b.inboxRow(st.Directory, m, agent, st.Delivery(m.ID, agent), q.Bodies))
 	}
 	return rows, err
 }
@@ -183,21 +202,33 @@ func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Mes
 	if err := who.mayRead(); err != nil {
 		return nil, err
 	}
-	_, st, err := b.state(ctx, who)
+	n, err := p.limit()
 	if err != nil {
 		return nil, err
 	}
-	list, err := page(st.Messages(), p, "message", func(m *mail.Message) string { return m.ID },
-		func(m *mail.Message) bool { return m.By == who.ID && who.ID != "" })
 	out := []Message{}
-	for _, m := range list {
-		v := b.messageView(st.Directory, m, who.ID)
-		v.Receipts = b.receipts(st, m, who.ID)
-		if !bodies {
-			v.BodyMD = nil
+	err = b.indexed(ctx, func(v *view) error {
+		out = out[:0]
+		before, err := v.before(p)
+		if err != nil {
+			return err
 		}
-		out = append(out, v)
-	}
+		list, err := v.Outbox(ctx, who.ID, before, n)
+		if err == nil && bodies {
+			err = v.bodies(list)
+		}
+		for _, l := range list {
+			m := b.messageView(v.d, l.Message, who.ID)
+			if !bodies {
+				m.BodyMD = nil
+			}
+			if err == nil {
+				m.Receipts, err = v.receipts(l, who.ID)
+			}
+			out = append(out, m)
+		}
+		return err
+	})
 	return out, err
 }
 
@@ -287,7 +318,7 @@ func (b *Box) Show(ctx context.Context, who Actor, id string) (Message, error) {
 		return Message{}, err
 	}
 	v := b.messageView(d, m, who.ID)
-	v.Receipts = b.receipts(st, m, who.ID)
+	v.Receipts = receipts(d, m, who.ID, func(id string) mail.Delivery { return st.Delivery(m.ID, id) })
 	return v, nil
 }
 
@@ -335,44 +366,60 @@ func orNone(list []string) string {
 // name or, failing that, the id of a message: a conversation that began without
 // a name goes by the id of its first message.
 func (b *Box) Thread(ctx context.Context, who Actor, key string) (ThreadView, error) {
-	_, st, err := b.state(ctx, who)
-	if err != nil {
-		return ThreadView{}, err
+	if who.err != nil {
+		return ThreadView{}, who.err
 	}
-	list := st.Messages()
-	slices.Reverse(list)
-	find := func(key string) []Message {
-		out := []Message{}
-		for _, m := range list {
-			if m.Thread == key || m.ID == key {
-				v := b.messageView(st.Directory, m, who.ID)
-				v.Receipts = b.receipts(st, m, who.ID)
-				out = append(out, v)
+	out := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: []Message{}}
+	err := b.indexed(ctx, func(v *view) error {
+		out.ThreadID, out.Messages = key, []Message{}
+		var list []index.Letter
+		var err error
+		if key != "" {
+			list, err = v.Thread(ctx, key)
+		}
+		// A letter alone stands for the thread that it is in.
+		if n := len(list); err == nil && !(n > 1 || n == 1 && (list[0].Thread == "" || list[0].Thread == key)) {
+			if out.ThreadID, err = v.threadOf(key); err == nil {
+				list, err = v.Thread(ctx, out.ThreadID)
 			}
 		}
-		return out
-	}
-	view := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: []Message{}}
-	if key != "" {
-		view.Messages = find(key)
-	}
-	// A letter alone stands for the thread that it is in.
-	if n := len(view.Messages); n > 1 || n == 1 && view.Messages[0].ThreadID == nil || n == 1 && *view.Messages[0].ThreadID == key {
-		return view, nil
-	}
+		if err == nil {
+			err = v.bodies(list)
+		}
+		for _, l := range list {
+			m := b.messageView(v.d, l.Message, who.ID)
+			if err == nil {
+				m.Receipts, err = v.receipts(l, who.ID)
+			}
+			out.Messages = append(out.Messages, m)
+		}
+		return err
+	})
+	return out, err
+}
+
+// threadOf returns the thread of the message that a prefix of its id stands for.
+func (v *view) threadOf(key string) (string, error) {
+	unknown := mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
 	if !mail.IsPrefix(strings.ToLower(key)) {
-		return view, mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
+		return key, unknown
 	}
-	id, err := mail.ByPrefix("message", key, st.MessageIDs)
+	ids, err := v.MessageIDs(v.ctx, strings.ToLower(key))
+	if err != nil {
+		return key, err
+	}
+	id, err := mail.ByPrefix("message", key, slices.Values(ids))
 	if mail.CodeOf(err) == mail.NotFound {
-		return view, mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
+		return key, unknown
 	}
 	if err != nil {
-		return view, err
+		return key, err
 	}
-	view.ThreadID = st.Message(id).ThreadKey()
-	view.Messages = find(view.ThreadID)
-	return view, nil
+	l, _, err := v.Message(v.ctx, id)
+	if err != nil {
+		return key, err
+	}
+	return l.ThreadKey(), nil
 }
 
 // Read marks messages as read by the actor. The first time stays; what was read

@@ -13,7 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -84,7 +83,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 	}
 	var active []string
 	if d.Broadcast {
-		if active, err = b.active(ctx, sn); err != nil {
+		if active, err = b.active(ctx); err != nil {
 			return SendResult{}, err
 		}
 	}
@@ -240,18 +239,19 @@ func trimmed(list []string) []string {
 
 // active returns the agents that did something within 30 days, to whom a
 // broadcast goes.
-func (b *Box) active(ctx context.Context, sn *gitstore.Snapshot) ([]string, error) {
-	st, err := b.fold(ctx, sn)
-	if err != nil {
-		return nil, err
-	}
+func (b *Box) active(ctx context.Context) ([]string, error) {
 	var ids []string
-	for _, a := range st.List() {
-		if last := max(st.Active[a.ID], a.Since).Time(); b.now().Sub(last) < 30*24*time.Hour {
-			ids = append(ids, a.ID)
+	err := b.indexed(ctx, func(v *view) error {
+		active, err := v.Activities(ctx)
+		ids = nil
+		for _, a := range v.d.List() {
+			if last := max(active[a.ID].Last, a.Since).Time(); b.now().Sub(last) < 30*24*time.Hour {
+				ids = append(ids, a.ID)
+			}
 		}
-	}
-	return ids, nil
+		return err
+	})
+	return ids, err
 }
 
 // address turns the draft's names into recipients. All unknown ones are told at

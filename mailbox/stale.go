@@ -22,28 +22,27 @@ const (
 )
 
 // activity finds out whether a reservation is stale, and why.
-func (b *Box) activity(ctx context.Context, st *mail.State, l *mail.LeaseState, tracked []string, row *Reservation) error {
+func (v *view) activity(l *mail.LeaseState, tracked []string, row *Reservation) error {
+	b, ctx := v.b, v.ctx
 	now := b.now()
 	// What a clock that is ahead says of the future is no sign of life: it would
 	// be one for as long as that clock was wrong.
 	limit := mail.At(now.Add(mail.MaxSkew))
-	later := func(t mail.Time, more ...mail.Time) mail.Time {
-		for _, m := range more {
-			if m > t && m <= limit {
-				t = m
-			}
-		}
-		return t
+	lastMail, err := v.LastMail(ctx, l.Holder, limit)
+	if err != nil {
+		return err
 	}
-	var lastMail mail.Time
-	for _, m := range st.Messages() {
-		if m.By == l.Holder {
-			lastMail = later(lastMail, m.At)
-		}
-		d := st.Delivery(m.ID, l.Holder)
-		lastMail = later(lastMail, d.Read, d.Ack)
+	active, err := v.Activities(ctx)
+	if err != nil {
+		return err
 	}
-	agent := lastTime(later(lastMail, st.Active[l.Holder], l.Since))
+	last := lastMail
+	for _, t := range []mail.Time{active[l.Holder].Last, l.Since} {
+		if t > last && t <= limit {
+			last = t
+		}
+	}
+	agent := lastTime(last)
 	row.LastAgent, row.LastMail = TS(agent), ts(lastMail)
 
 	var reasons []string

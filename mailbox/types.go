@@ -154,6 +154,33 @@ type InboxQuery struct {
 	Page
 }
 
+// SearchQuery says what to search for, and where. Names are addresses.
+type SearchQuery struct {
+	Query      string
+	From, To   string
+	Since      time.Time
+	Until      time.Time
+	Thread     string
+	Importance string
+	Rank       bool // the best first instead of the newest; then there is no Before
+	Page
+}
+
+// SearchHit is a message that a search found.
+type SearchHit struct {
+	ID          string   `json:"id"`
+	From        string   `json:"from"`
+	To          []string `json:"to"`
+	Subject     string   `json:"subject"`
+	SubjectHits [][2]int `json:"subject_hits"` // what to mark: ranges of bytes
+	Importance  string   `json:"importance"`
+	AckRequired bool     `json:"ack_required"`
+	ThreadID    *string  `json:"thread_id"`
+	CreatedTS   TS       `json:"created_ts"`
+	Snippet     string   `json:"snippet"` // of the body, one line
+	Hits        [][2]int `json:"hits"`    // in it
+}
+
 // Page bounds a list, newest first. N of 0 means the default of 20; Before is
 // the id of the message or event to go on after.
 type Page struct {
@@ -538,6 +565,12 @@ type Finding struct {
 	Level string `json:"level"` // ok, note, problem
 	What  string `json:"what"`
 	Hint  string `json:"hint,omitempty"`
+}
+
+// ReindexResult is the answer to Reindex.
+type ReindexResult struct {
+	Messages int   `json:"messages"`
+	Bytes    int64 `json:"bytes"` // of the index
 }
 
 // VerifyResult is the answer to Verify.

@@ -121,11 +121,9 @@ func (b *Box) Wait(ctx context.Context, who Actor) ([]InboxRow, error) {
 				me = a.ID
 			}
 		}
-		st := mail.NewState()
-		st.Directory = d
 		for _, r := range added {
 			if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" {
-				rows = append(rows, b.inboxRow(st, m, me, false))
+				rows = append(rows, b.inboxRow(d, m, me, mail.Delivery{}, false))
 			}
 		}
 		if len(rows) > 0 {

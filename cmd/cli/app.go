@@ -50,7 +50,12 @@ func (a *app) getenv(name string) string {
 // open opens the mailbox of the repository that the working directory, or
 // git's environment, belongs to.
 func (a *app) open(ctx context.Context) (*mailbox.Box, error) {
-	return mailbox.Open(ctx, mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note})
+	step, end := a.progress("index")
+	return mailbox.Open(ctx, mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Progress: func(done, total int) {
+		if step(done, total); done == total {
+			end()
+		}
+	}})
 }
 
 // who finds out who is acting.

@@ -80,12 +80,12 @@ and work tree are never touched.`,
 		root.AddCommand(verbs...)
 	}
 	add(groupStart, newInit(a), newUninstall(a), newRegister(a), newDemo(a))
-	add(groupMail, newSend(a), newReply(a), newInbox(a), newOutbox(a), newShow(a), newThread(a),
+	add(groupMail, newSend(a), newReply(a), newInbox(a), newOutbox(a), newShow(a), newThread(a), newSearch(a),
 		newRead(a), newAck(a), newWait(a), newContact(a))
 	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a),
 		newCheck(a), newGuard(a))
 	add(groupSee, newStatus(a), newAgents(a), newWhois(a), newLog(a), newWatch(a))
-	add(groupCare, newHooks(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))
+	add(groupCare, newHooks(a), newReindex(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))
 	root.AddCommand(newHook(a), newMan(a))
 	if a.completing() {
 		a.completeNames(root)

@@ -1,0 +1,55 @@
+package index
+
+// schemaVersion changes with every change of the schema or of what is put into it.
+// A file of another version is built anew.
+const schemaVersion = 1
+
+// What is in the tables, beside what their names say:
+//
+// Agents and threads are numbered, for their ids stand in many rows. Order is the
+// order of the log: stamp (ms, c), then id. The letter table holds one row for each
+// recipient of a message, with what that one has done; receipts that belong to no
+// letter, or not yet, wait in receipt. contested holds the ids of messages of which the
+// logs have copies that differ, which only damage or malice makes. late lists the
+// messages that arrived after newer ones: for all others the order of n is the order
+// of the log.
+//
+// Bodies are not here: they are read from the logs.
+const schema = `
+CREATE TABLE meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+
+CREATE TABLE agent(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, active INT NOT NULL DEFAULT 0, home TEXT NOT NULL DEFAULT '', profile BLOB);
+
+CREATE TABLE thread(n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+
+CREATE TABLE message(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, replica TEXT NOT NULL, oid BLOB NOT NULL,
+  ms INT NOT NULL, c INT NOT NULL, at INT NOT NULL, sender INT NOT NULL, thread INT, reply TEXT, topic TEXT,
+  imp INT NOT NULL, ack INT NOT NULL, subject TEXT NOT NULL, people TEXT NOT NULL, files BLOB);
+CREATE INDEX message_order ON message(ms, c);
+CREATE INDEX message_sender ON message(sender, ms, c);
+CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
+CREATE TABLE late(n INTEGER PRIMARY KEY);
+CREATE TABLE contested(id TEXT PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE letter(agent INT, ms INT, c INT, msg INT, kind INT NOT NULL, urgent INT NOT NULL, ack INT NOT NULL, read_at INT, ack_at INT,
+  PRIMARY KEY(agent, ms, c, msg)) WITHOUT ROWID;
+CREATE INDEX letter_message ON letter(msg);
+CREATE INDEX letter_unread ON letter(agent, ms, c) WHERE read_at IS NULL;
+CREATE INDEX letter_unacked ON letter(agent, ms, c) WHERE ack = 1 AND ack_at IS NULL;
+CREATE INDEX letter_waiting ON letter(ms, c) WHERE ack = 1 AND ack_at IS NULL;
+CREATE INDEX letter_urgent ON letter(ms, c) WHERE urgent = 1 AND read_at IS NULL;
+CREATE TABLE receipt(msg TEXT, agent INT, read_at INT, ack_at INT, PRIMARY KEY(msg, agent)) WITHOUT ROWID;
+
+CREATE TABLE lease(id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE event(ms INT, c INT, id TEXT, path TEXT, oid BLOB, replica TEXT NOT NULL, by INT NOT NULL,
+  PRIMARY KEY(ms, c, id, path, oid)) WITHOUT ROWID;
+CREATE INDEX event_by ON event(by, ms, c);
+CREATE INDEX event_id ON event(id);
+CREATE TABLE touched(what TEXT, pattern INT, ms INT, c INT, id TEXT, PRIMARY KEY(what, pattern, ms, c, id)) WITHOUT ROWID;
+
+CREATE TABLE damaged(replica TEXT, path TEXT, why TEXT NOT NULL, PRIMARY KEY(replica, path)) WITHOUT ROWID;
+
+CREATE VIRTUAL TABLE words USING fts5(subject, body, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+INSERT INTO words(words, rank) VALUES('rank', 'bm25(4.0, 1.0, 1.5)');
+`

@@ -1,0 +1,105 @@
+package index
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// Search says what to look for. The zero value of a field does not narrow it.
+type Search struct {
+	Query      string // see compileQuery for the language
+	From, To   string // agent ids; To is a recipient of any kind but bcc
+	Since      mail.Time
+	Until      mail.Time
+	Thread     string
+	Importance string
+	Rank       bool // the best first, else the newest
+}
+
+// Marks finds in a text what a search was for.
+type Marks struct{ hits terms }
+
+// Subject returns the ranges of bytes to mark in a subject.
+func (m Marks) Subject(text string) [][2]int { return m.hits.in("subject").find(text) }
+
+// Body does the same for a body, or a part of one.
+func (m Marks) Body(text string) [][2]int { return m.hits.in("body").find(text) }
+
+// gate is how many of the newest hits are ranked. To rank all hits of a word that stands
+// in every second message takes a tenth of a second.
+const gate = 2000
+
+// Search returns the messages that a query finds, at most n. A query never fails; one
+// with nothing to search for finds nothing. The order of equals is that of the log. With
+// Rank, before must be the zero value.
+func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Letter, Marks, error) {
+	match, hits, ok := compileQuery(s.Query)
+	if !ok {
+		return nil, Marks{}, nil
+	}
+	where, args := []string{`words MATCH ?`}, []any{match}
+	narrow := func(cond string, arg any) { where, args = append(where, cond), append(args, arg) }
+	for _, who := range []struct{ id, cond string }{
+		{s.From, `m.sender = ?`},
+		{s.To, `EXISTS (SELECT 1 FROM letter l WHERE l.msg = m.n AND l.agent = ? AND l.kind < 2)`},
+	} {
+		if who.id != "" {
+			number, err := d.agentNumber(ctx, who.id)
+			if err != nil {
+				return nil, Marks{}, err
+			}
+			narrow(who.cond, number)
+		}
+	}
+	if s.Since != 0 {
+		narrow(`m.at > ?`, int64(s.Since))
+	}
+	if s.Until != 0 {
+		narrow(`m.at <= ?`, int64(s.Until))
+	}
+	if s.Thread != "" {
+		where, args = append(where, `(t.key = ? OR m.id = ?)`), append(args, s.Thread, s.Thread)
+	}
+	if s.Importance != "" {
+		narrow(`m.imp = ?`, slices.Index(importances, s.Importance))
+	}
+	cut, more := before.before()
+	where, args = append(where, strings.NewReplacer("(ms, c)", "(m.ms, m.c)").Replace(cut)), append(args, more...)
+	// CROSS fixes the order: through the words to the messages.
+	from := ` FROM words CROSS JOIN message m ON m.n = words.rowid LEFT JOIN thread t ON t.n = m.thread WHERE ` + strings.Join(where, " AND ")
+	const inOrder, late = ` AND m.n NOT IN (SELECT n FROM late)`, ` AND m.n IN (SELECT n FROM late)`
+	if s.Rank {
+		list, err := d.ranked(ctx, from, inOrder, late, args, n)
+		return list, Marks{hits}, err
+	}
+	keep := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
+	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+from+inOrder+` ORDER BY words.rowid DESC`, args...)
+	if err != nil {
+		return nil, Marks{}, err
+	}
+	others, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+from+late, args...)
+	list = append(list, others...)
+	slices.SortFunc(list, func(a, b Letter) int { return placeOf(&b.Header).compare(placeOf(&a.Header)) })
+	return list[:min(n, len(list))], Marks{hits}, err
+}
+
+// ranked returns the best of the newest.
+func (d *DB) ranked(ctx context.Context, from, inOrder, late string, args []any, n int) ([]Letter, error) {
+	var count int
+	if err := d.row(ctx, `SELECT count(*) FROM (SELECT 1`+from+` LIMIT ?)`, append(slices.Clone(args), gate+1)...).Scan(&count); err != nil {
+		return nil, err
+	}
+	all := func(*Letter) (bool, error) { return true, nil }
+	const order, newest = ` ORDER BY rank, m.ms DESC, m.c DESC, m.id DESC`, ` ORDER BY ms DESC, c DESC, id DESC`
+	if count <= gate {
+		return d.letters(ctx, n, nil, all, `SELECT `+columns+from+order, args...)
+	}
+	hits := `SELECT words.rowid AS n, rank AS score, m.ms AS ms, m.c AS c, m.id AS id` + from
+	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (SELECT * FROM (` + hits + inOrder + ` ORDER BY words.rowid DESC LIMIT ?)
+		UNION ALL SELECT * FROM (` + hits + late + `))` + newest + ` LIMIT ?) x JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread
+		ORDER BY x.score, m.ms DESC, m.c DESC, m.id DESC`
+	return d.letters(ctx, n, nil, all, query, slices.Concat(args, []any{gate}, args, []any{gate})...)
+}

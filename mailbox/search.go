@@ -1,0 +1,120 @@
+package mailbox
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/git-agentmail/git-agentmail/index"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// The bounds of a snippet, in bytes.
+const (
+	snippetLength = 160
+	snippetLook   = 256 << 10 // how far into a body is looked for what was found
+)
+
+// Search finds messages by their words. A query is words, "phrases" and beginnings*,
+// with AND, OR, NOT, parentheses, subject: and body:; parts of identifiers and paths are
+// words too. It never fails for its syntax: what does not parse is taken for words.
+func (b *Box) Search(ctx context.Context, who Actor, q SearchQuery) ([]SearchHit, error) {
+	hits := []SearchHit{}
+	if who.err != nil {
+		return hits, who.err
+	}
+	n, err := q.limit()
+	if err != nil {
+		return hits, err
+	}
+	if q.Rank && q.Before != "" {
+		return hits, mail.Errorf(mail.Invalid, "a list of the best goes on nowhere: before needs the newest first")
+	}
+	importance := strings.ToLower(strings.TrimSpace(q.Importance))
+	switch importance {
+	case "", mail.Low, mail.Normal, mail.High, mail.Urgent:
+	default:
+		return hits, mail.Errorf(mail.Invalid, "importance %q is none of low, normal, high, urgent", q.Importance)
+	}
+	err = b.indexed(ctx, func(v *view) error {
+		hits = hits[:0]
+		s := index.Search{Query: q.Query, Thread: q.Thread, Importance: importance, Rank: q.Rank}
+		for _, name := range []struct {
+			name string
+			id   *string
+		}{{q.From, &s.From}, {q.To, &s.To}} {
+			if name.name == "" {
+				continue
+			}
+			a := v.d.Lookup(name.name)
+			if a == nil {
+				return unknownAgent(v.d, name.name)
+			}
+			*name.id = a.ID
+		}
+		if !q.Since.IsZero() {
+			s.Since = mail.At(q.Since)
+		}
+		if !q.Until.IsZero() {
+			s.Until = mail.At(q.Until)
+		}
+		before, err := v.before(q.Page)
+		if err != nil {
+			return err
+		}
+		list, marks, err := v.Search(ctx, s, before, n)
+		if err == nil {
+			err = v.bodies(list)
+		}
+		for _, l := range list {
+			h := SearchHit{ID: l.ID, From: v.d.Address(l.By), To: addresses(v.d, l.To), Subject: l.Subject, Importance: l.Importance,
+				AckRequired: l.AckRequired, ThreadID: optional(l.Thread), CreatedTS: ts(l.At)}
+			h.Snippet, h.Hits = snippet(l.Body, marks.Body)
+			h.SubjectHits = marks.Subject(l.Subject)
+			hits = append(hits, h)
+		}
+		return err
+	})
+	return hits, err
+}
+
+// snippet cuts from a body, as one line, a piece with what was found in it. hits are
+// ranges of bytes in the piece.
+func snippet(body string, find func(string) [][2]int) (piece string, hits [][2]int) {
+	if len(body) > snippetLook {
+		body = strings.ToValidUTF8(body[:snippetLook], "")
+	}
+	line := oneLine(body)
+	found := find(line)
+	from := 0
+	if len(found) > 0 && found[0][1] > snippetLength*3/4 { // begin a little before
+		from = max(0, found[0][0]-snippetLength/4)
+		if i := strings.IndexByte(line[from:found[0][0]], ' '); i >= 0 {
+			from += i + 1
+		}
+		for !utf8.RuneStart(line[from]) {
+			from++
+		}
+	}
+	to := min(len(line), from+snippetLength)
+	for to < len(line) && !utf8.RuneStart(line[to]) {
+		to--
+	}
+	before, behind := "", ""
+	if from > 0 {
+		before = "… "
+	}
+	if to < len(line) {
+		if i := strings.LastIndexByte(line[from:to], ' '); i > snippetLength*3/4 {
+			to = from + i
+		}
+		behind = " …"
+	}
+	hits = [][2]int{}
+	for _, h := range found {
+		if h[0] >= from && h[1] <= to {
+			hits = append(hits, [2]int{h[0] - from + len(before), h[1] - from + len(before)})
+		}
+	}
+	return before + line[from:to] + behind, hits
+}
