@@ -51,6 +51,8 @@ type Box struct {
 	index     *index.DB
 	indexFile os.FileInfo
 	memory    *index.DB // where no file can be written
+
+	memoryOnly bool // as if none could be; for tests
 }
 
 // Open finds the repository that opt.Dir belongs to. It makes and changes

@@ -37,7 +37,7 @@ type view struct {
 func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 	b.indexing.Lock()
 	defer b.indexing.Unlock()
-	if sn, err := b.store.Snapshot(ctx); err != nil || sn.Version() == "" {
+	if sn, err := b.store.Snapshot(ctx); err != nil || sn.Version() == "" || b.memoryOnly {
 		if err == nil { // nothing is made where there is no mail
 			err = b.inMemory(ctx, fn)
 		}
