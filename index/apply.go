@@ -415,8 +415,7 @@ func (a *applier) receipt(r *mail.Receipt, by int64) error {
 			return a.run(`UPDATE letter SET read_at = min(coalesce(read_at, ?1), ?1), ack_at = CASE WHEN ?2 IS NULL THEN ack_at ELSE min(coalesce(ack_at, ?2), ?2) END
 				WHERE agent = ?3 AND ms = ?4 AND c = ?5 AND msg = ?6`, at, acked, by, ms, c, n)
 		}
-		return a.run(`INSERT INTO receipt VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET read_at = min(read_at, ?3),
-			ack_at = CASE WHEN ?4 IS NULL THEN ack_at ELSE min(coalesce(ack_at, ?4), ?4) END`, id, by, at, acked)
+		return a.keep(id, by, at, acked)
 	}
 	for _, id := range r.Read {
 		if err := one(id, nil); err != nil {
@@ -429,6 +428,12 @@ func (a *applier) receipt(r *mail.Receipt, by int64) error {
 		}
 	}
 	return nil
+}
+
+// keep stores a receipt that belongs to no letter, or not yet.
+func (a *applier) keep(id string, agent, read int64, ack any) error {
+	return a.run(`INSERT INTO receipt VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET read_at = min(read_at, ?3),
+		ack_at = CASE WHEN ?4 IS NULL THEN ack_at ELSE min(coalesce(ack_at, ?4), ?4) END`, id, agent, read, ack)
 }
 
 // lease folds an event into the reservations it is about.
@@ -507,10 +512,11 @@ func (a *applier) flush() error {
 		}
 	}
 	for key, t := range a.done {
-		if err := a.run(`INSERT INTO receipt VALUES(?, ?, ?, ?)`, key.id, key.agent, t.read, null(t.ack)); err != nil {
+		if err := a.keep(key.id, key.agent, t.read, null(t.ack)); err != nil {
 			return err
 		}
 	}
+	a.seen, a.done = nil, nil // now the tables know it
 	if a.moved { // the log of a sender's home decides
 		if err := a.d.each(a.ctx, func(scan func(...any) error) error {
 			var id string

@@ -153,16 +153,13 @@ func known(err error) error {
 	if err == nil || errors.Is(err, ErrStale) {
 		return err
 	}
-	var e *sqlite3.Error
-	if errors.As(err, &e) {
-		switch e.Code() {
-		case sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.FORMAT, sqlite3.SCHEMA:
+	for _, code := range []sqlite3.ErrorCode{sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.FORMAT, sqlite3.SCHEMA} {
+		if errors.Is(err, code) {
 			return fmt.Errorf("%w: %w", ErrStale, err)
-		case sqlite3.ERROR:
-			if strings.Contains(err.Error(), "no such") { // table, column, index
-				return fmt.Errorf("%w: %w", ErrStale, err)
-			}
 		}
+	}
+	if errors.Is(err, sqlite3.ERROR) && strings.Contains(err.Error(), "no such") { // table, column, index
+		return fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, errOdd) || err != nil && strings.Contains(err.Error(), "converting") {
 		return fmt.Errorf("%w: %w", ErrStale, err) // a value of another kind than was put there

@@ -1,0 +1,380 @@
+package index
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+func open(t testing.TB) *DB {
+	t.Helper()
+	d, err := InMemory(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func entry(t testing.TB, replica string, r mail.Record) Entry {
+	t.Helper()
+	data, err := mail.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha1.Sum(data)
+	return Entry{Replica: replica, Path: r.Path(), OID: hex.EncodeToString(sum[:]), Record: r}
+}
+
+func each(list []Entry) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, e := range list {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// apply puts entries in; all are those of the logs so far.
+func apply(t testing.TB, d *DB, version string, list, all []Entry) {
+	t.Helper()
+	if err := d.Apply(context.Background(), version, each(list), copiesOf(all)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copiesOf(all []Entry) Copies {
+	return func(id string) (found []Entry, err error) {
+		for _, e := range all {
+			if m, ok := e.Record.(*mail.Message); ok && m.ID == id {
+				found = append(found, e)
+			}
+		}
+		return found, nil
+	}
+}
+
+// records makes random records of a few agents in three logs, among them the same ones
+// twice, receipts of the same letter at several times, and letters that share an id.
+type records struct {
+	*rand.Rand
+	t      *testing.T
+	agents []string
+	ms     int64
+	ids    []string
+	leases []mail.Lease
+	list   []Entry
+}
+
+func (g *records) id() string {
+	return mail.NewID(func(b []byte) { g.Rand.Read(b) })
+}
+
+func (g *records) head(by string) mail.Header {
+	g.ms += int64(g.Intn(3)) * 1000
+	return mail.Header{V: 1, ID: g.id(), Seq: 1, HLC: mail.Stamp{MS: g.ms, N: int64(g.Intn(2))}, At: mail.Time(g.ms - int64(g.Intn(5000))), By: by}
+}
+
+func (g *records) some(list []string) []string {
+	out := []string{}
+	for _, i := range g.Perm(len(list))[:g.Intn(len(list))] {
+		out = append(out, list[i])
+	}
+	return out
+}
+
+func pickOne[T any](g *records, list ...T) T { return list[g.Intn(len(list))] }
+
+func (g *records) add() {
+	replica, by := pickOne(g, "r1", "r2", "r3"), pickOne(g, g.agents...)
+	var r mail.Record
+	switch n := g.Intn(12); {
+	case n < 4 || len(g.ids) == 0:
+		m := &mail.Message{Header: g.head(by), To: append(g.some(g.agents), pickOne(g, g.agents...)), CC: g.some(g.agents), BCC: g.some(g.agents), Subject: pickOne(g, "deploy the thing", "verifyToken fails", "x"),
+			Importance: pickOne(g, mail.Low, mail.Normal, mail.High, mail.Urgent), AckRequired: g.Intn(2) == 0, Topic: pickOne(g, "", "ci", "CI"), Thread: pickOne(g, "", "FEAT-1"), Body: pickOne(g, "the body", "数据库", "src/auth/jwt.go")}
+		if n == 0 && len(g.ids) > 0 { // by damage or malice
+			m.ID = pickOne(g, g.ids...)
+		}
+		m.ToNames, m.CCNames = m.To, m.CC
+		if len(m.CC) == 0 {
+			m.CC, m.CCNames = nil, nil
+		}
+		if len(m.BCC) == 0 {
+			m.BCC = nil
+		}
+		g.ids = append(g.ids, m.ID)
+		r = m
+	case n < 8:
+		id := pickOne(g, g.ids...)
+		if n == 4 { // a receipt may be known before its letter
+			id = g.id()
+			g.ids = append(g.ids, id)
+		}
+		rc := &mail.Receipt{Header: g.head(by)}
+		if g.Intn(2) == 0 {
+			rc.Read = []string{id}
+		} else {
+			rc.Ack = []string{id}
+		}
+		r = rc
+	case n < 10:
+		l := mail.Lease{ID: g.id(), Holder: by, Pattern: pickOne(g, "src/**", "a.go"), Kind: "file", Exclusive: true, TTL: int64(60 + g.Intn(1000)), Since: mail.Time(g.ms)}
+		op := mail.LeaseNew
+		if len(g.leases) > 0 && g.Intn(2) == 0 {
+			l, op = pickOne(g, g.leases...), pickOne(g, mail.LeaseRenew, mail.LeaseRelease, mail.LeaseForce)
+			l.TTL = int64(60 + g.Intn(1000))
+		}
+		g.leases = append(g.leases, l)
+		r = &mail.LeaseEvent{Header: g.head(by), Op: op, Leases: []mail.Lease{l}}
+	default:
+		name, home := pickOne(g, "BlueLake", "RedFox"), pickOne(g, "r1", "r2", "r3")
+		r = &mail.AgentChange{Header: g.head(by), Agent: pickOne(g, g.agents...), Name: &name, Home: &home}
+	}
+	e := entry(g.t, replica, r)
+	g.list = append(g.list, e)
+	if g.Intn(6) == 0 { // in another log too
+		e.Replica = pickOne(g, "r1", "r2", "r3")
+		g.list = append(g.list, e)
+	}
+}
+
+// TestApplyAnyOrder: whatever the order of the records, and in however many steps they
+// come, what the index says is what a fold of them means.
+func TestApplyAnyOrder(t *testing.T) {
+	rounds := 60
+	if os.Getenv("AGENTMAIL_SOAK") != "" {
+		rounds = 3000
+	}
+	for seed := range int64(rounds) {
+		g := &records{Rand: rand.New(rand.NewSource(seed)), t: t, ms: 1795237442000}
+		for range 4 {
+			g.agents = append(g.agents, g.id())
+		}
+		for range 40 {
+			g.add()
+		}
+		want := meaning(t, g)
+		d := open(t)
+		rest := slices.Clone(g.list)
+		g.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+		for done := 0; done < len(rest); {
+			n := 1 + g.Intn(len(rest)-done)
+			apply(t, d, fmt.Sprint(done+n), rest[done:done+n], rest[:done+n])
+			done += n
+		}
+		if got := told(t, g, d); got != want {
+			a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+			for i := range a {
+				if i >= len(b) || a[i] != b[i] {
+					t.Fatalf("seed %d:\nwant %s\ngot  %s", seed, a[i], b[i])
+				}
+			}
+		}
+		d.Close()
+	}
+}
+
+// meaning is what the fold says.
+func meaning(t *testing.T, g *records) string {
+	st := mail.NewState()
+	for _, e := range g.list {
+		st.Apply(e.Replica, e.Record)
+	}
+	var w strings.Builder
+	for _, a := range g.agents {
+		unread := 0
+		for _, m := range st.Messages() {
+			if k := m.RecipientKind(a); k != "" {
+				d := st.Delivery(m.ID, a)
+				fmt.Fprintf(&w, "%s %s %s %d %d %q\n", a, m.ID, m.By, d.Read, d.Ack, m.Subject)
+				if d.Read == 0 {
+					unread++
+				}
+			}
+		}
+		fmt.Fprintf(&w, "%s unread %d active %d\n", a, unread, st.Active[a])
+	}
+	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {
+		word := map[string]string{"deploy": "deploy the", "verify_token": "verifyToken", "数据": "数据库", "jwt.go": "jwt.go"}[q]
+		for _, m := range st.Messages() {
+			if strings.Contains(m.Subject+" "+m.Body, word) {
+				fmt.Fprintf(&w, "%s finds %s\n", q, m.ID)
+			}
+		}
+	}
+	for _, l := range st.Leases.ByAge() {
+		data, _ := json.Marshal(l)
+		fmt.Fprintf(&w, "%s\n", data)
+	}
+	return w.String()
+}
+
+// told is what the index says.
+func told(t *testing.T, g *records, d *DB) string {
+	t.Helper()
+	ctx := context.Background()
+	var w strings.Builder
+	must := func(err error) {
+		if err != nil {
+			t.Helper()
+			t.Fatal(err)
+		}
+	}
+	active, err := d.Activities(ctx)
+	must(err)
+	for _, a := range g.agents {
+		list, err := d.Inbox(ctx, a, Filter{Since: -1}, Place{}, -1)
+		must(err)
+		for _, l := range list {
+			fmt.Fprintf(&w, "%s %s %s %d %d %q\n", a, l.ID, l.By, l.Read, l.Ack, l.Subject)
+		}
+		fmt.Fprintf(&w, "%s unread %d active %d\n", a, active[a].Unread, active[a].Last)
+	}
+	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {
+		list, _, err := d.Search(ctx, Search{Query: q}, Place{}, 1000)
+		must(err)
+		for _, l := range list {
+			fmt.Fprintf(&w, "%s finds %s\n", q, l.ID)
+		}
+	}
+	ls, err := d.Leases(ctx)
+	must(err)
+	for _, l := range ls.ByAge() {
+		data, _ := json.Marshal(l)
+		fmt.Fprintf(&w, "%s\n", data)
+	}
+	return w.String()
+}
+
+// TestNewestHits: the newest hits come first and are cut right, also among messages that
+// arrived after newer ones, and also where there are too many to rank.
+func TestNewestHits(t *testing.T) {
+	ctx := context.Background()
+	g := &records{Rand: rand.New(rand.NewSource(1)), t: t, ms: 1795237442000, agents: []string{"0123456789"}}
+	var all []Entry
+	for i := range gate + 300 {
+		m := &mail.Message{Header: g.head(g.agents[0]), To: g.agents, ToNames: g.agents, Subject: "the", Importance: mail.Normal, Body: strings.Repeat("filler ", i%7)}
+		all = append(all, entry(t, "r1", m))
+	}
+	grown, anew := open(t), open(t)
+	apply(t, anew, "1", all, all)
+	old, young := slices.Clone(all[:1500]), slices.Clone(all[1500:])
+	for i := 0; i < len(young); i += 7 { // some come late
+		old, young[i] = append(old, young[i]), all[0]
+	}
+	apply(t, grown, "1", young, all)
+	apply(t, grown, "2", old, all)
+	for _, s := range []Search{{Query: "the"}, {Query: "the", Rank: true}, {Query: "filler", Rank: true}, {Query: "filler"}} {
+		for _, n := range []int{1, 20, 500} {
+			want, _, err := anew.Search(ctx, s, Place{}, n)
+			if err != nil || len(want) != n {
+				t.Fatalf("%+v: %d of %d, %v", s, len(want), n, err)
+			}
+			got, _, err := grown.Search(ctx, s, Place{}, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ids(want) != ids(got) {
+				t.Errorf("%+v, %d: an index that grew finds others than one built at once", s, n)
+			}
+		}
+	}
+	if out, err := grown.OutOfOrder(ctx); err != nil || out {
+		t.Errorf("out of order: %v, %v", out, err)
+	}
+}
+
+func ids(list []Letter) string {
+	var w strings.Builder
+	for _, l := range list {
+		w.WriteString(l.ID + " ")
+	}
+	return w.String()
+}
+
+// TestDamage: whatever happens to the file, it is stale or it answers.
+func TestDamage(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "whole")
+	g := &records{Rand: rand.New(rand.NewSource(2)), t: t, ms: 1795237442000, agents: []string{"0123456789", "abcdefghjk"}}
+	for range 300 {
+		g.add()
+	}
+	d, err := Create(ctx, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, d, "v", g.list, g.list)
+	if err := d.Finish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(file string) error {
+		d, err := Open(ctx, file)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.View(ctx, func() error {
+			for _, a := range g.agents {
+				if _, err := d.Inbox(ctx, a, Filter{Since: -1}, Place{}, -1); err != nil {
+					return err
+				}
+			}
+			if _, _, err := d.Search(ctx, Search{Query: "deploy", Rank: true}, Place{}, 20); err != nil {
+				return err
+			}
+			_, err := d.Leases(ctx)
+			return err
+		})
+	}
+	if err := use(whole); err != nil {
+		t.Fatalf("a whole file: %v", err)
+	}
+	rnd := rand.New(rand.NewSource(3))
+	for i := range 200 {
+		bad := slices.Clone(data)
+		switch i % 5 {
+		case 0:
+			bad = bad[:rnd.Intn(len(bad))]
+		case 1:
+			for range 300 {
+				bad[rnd.Intn(len(bad))] ^= byte(1 << rnd.Intn(8))
+			}
+		case 2:
+			rnd.Read(bad[:100+rnd.Intn(4000)])
+		case 3:
+			at := 4096 * rnd.Intn(len(bad)/4096)
+			rnd.Read(bad[at : at+4096])
+		case 4:
+			bad = []byte("not a database")[:rnd.Intn(15)]
+		}
+		file := filepath.Join(dir, fmt.Sprint("bad", i))
+		if err := os.WriteFile(file, bad, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := use(file); err != nil && !strings.Contains(err.Error(), ErrStale.Error()) {
+			t.Errorf("damage %d: %v, which is not ErrStale", i, err)
+		}
+		os.Remove(file)
+	}
+	if err := use(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file that is not there opens")
+	}
+}
