@@ -229,6 +229,32 @@ func (b *Box) rebuild(ctx context.Context, sn *gitstore.Snapshot) error {
 	return os.Rename(temp, file)
 }
 
+// indexState says how the index stands. None of its states is a problem: the next list
+// puts it right.
+func (b *Box) indexState(ctx context.Context, sn *gitstore.Snapshot) string {
+	b.indexing.Lock()
+	defer b.indexing.Unlock()
+	if _, err := os.Stat(b.repo.CachePath(indexCache)); err != nil {
+		return "index: none yet, the first list makes it"
+	}
+	state := "index: "
+	err := b.withFile(ctx, func(db *index.DB) error {
+		version, err := db.Version(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := db.Messages(ctx)
+		if state += plural(n, "message"); version != string(sn.Version()) {
+			state += ", the next list adds what came since"
+		}
+		return err
+	})
+	if err != nil {
+		return "index: the next list makes another one"
+	}
+	return state
+}
+
 // Reindex builds the index anew, whatever state it is in.
 func (b *Box) Reindex(ctx context.Context) (r ReindexResult, err error) {
 	if err := b.store.MakeCache(); err != nil {

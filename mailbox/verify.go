@@ -175,6 +175,7 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		say("problem", "git agentmail verify", "the reservations cannot be read: %v", err)
 		return out, nil
 	}
+	say("ok", "", "%s", b.indexState(ctx, sn))
 	for _, l := range ls {
 		if _, ahead := l.Expires(b.now()); ahead {
 			say("problem", "", "the clock of the clone %s is ahead: its reservation %q does not count yet", l.Replica, l.Pattern)
