@@ -517,7 +517,7 @@ func (a *applier) flush() error {
 		}
 	}
 	a.seen, a.done = nil, nil // now the tables know it
-	if a.moved { // the log of a sender's home decides
+	if a.moved {              // the log of a sender's home decides
 		if err := a.d.each(a.ctx, func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)

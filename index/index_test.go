@@ -264,14 +264,14 @@ func TestNewestHits(t *testing.T) {
 	ctx := context.Background()
 	g := &records{Rand: rand.New(rand.NewSource(1)), t: t, ms: 1795237442000, agents: []string{"0123456789"}}
 	var all []Entry
-	for i := range gate + 300 {
+	for i := range gate + 700 {
 		m := &mail.Message{Header: g.head(g.agents[0]), To: g.agents, ToNames: g.agents, Subject: "the", Importance: mail.Normal, Body: strings.Repeat("filler ", i%7)}
 		all = append(all, entry(t, "r1", m))
 	}
 	grown, anew := open(t), open(t)
 	apply(t, anew, "1", all, all)
-	old, young := slices.Clone(all[:1500]), slices.Clone(all[1500:])
-	for i := 0; i < len(young); i += 7 { // some come late
+	old, young := slices.Clone(all[:40]), slices.Clone(all[40:])
+	for i := 0; i < len(young); i += 17 { // some come late
 		old, young[i] = append(old, young[i]), all[0]
 	}
 	apply(t, grown, "1", young, all)

@@ -253,7 +253,10 @@ func wordClause(w, column string) clause {
 	t := s.forms(column, star)
 	if s.joined != "" && !star {
 		n := utf8.RuneCountInString(s.joined)
-		if column == "" && n >= 4 {
+		// A beginning that the parts do not show: ipv6 of IPv6Addr, getuser of getUserByID.
+		// Of a short plain word the parts show it, and so many identifiers begin like load
+		// that to look at them all would take most of a search.
+		if column == "" && (n >= 8 || n >= 4 && (s.digits || len(s.words) > 1)) {
 			t = append(t, newTerm("ident", true, s.joined))
 		}
 		if s.digits && n >= 6 && !strings.Contains(bare, "_") { // an abbreviated hash

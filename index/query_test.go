@@ -29,11 +29,11 @@ func TestCompileQuery(t *testing.T) {
 		{"サーバーv2", `{subject body} : "サー ーバ バー ー v2"`},
 		{"v2サーバー", `{subject body} : "v2 サー ーバ バー"`},
 		{"v2版", `{subject body} : "v2 版"*`},
-		{"Łódź", `{subject body ident} : "lódź" OR {ident} : "lódź"*`},
+		{"Łódź", `{subject body ident} : "lódź"`},
 		{"e\u0301te\u0301", `{subject body ident} : "ete"`},
 
 		// What is around a word does not matter.
-		{"-word", `{subject body ident} : "word" OR {ident} : "word"*`},
+		{"-word", `{subject body ident} : "word"`},
 		{"`jwt`,", `{subject body ident} : "jwt"`},
 		{"*jwt", `{subject body ident} : "jwt"`},
 		{" \t jwt \x00 *", `{subject body ident} : "jwt"`},
@@ -172,7 +172,7 @@ func TestFind(t *testing.T) {
 		{"abcd123", "commit [abcd1234e5]"},
 		{"utf-8", "[utf8], [UTF_8]"},
 
-		{"cafe", "[Café], [cafe\u0301], [CAFEs], cafes"},
+		{"cafe", "[Café], [cafe\u0301], CAFEs, cafes"},
 		{"éte", "[été]"},
 		{"strasse lodz", "[Straße] in [ŁÓDŹ]"},
 		{"ΟΔΌΣ", "η [οδός]"},

@@ -522,4 +522,4 @@ func (d *DB) OutOfOrder(ctx context.Context) (out bool, err error) {
 }
 
 // lateMost is how many messages out of order a search looks through one by one.
-const lateMost = 2000
+const lateMost = 300

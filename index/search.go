@@ -30,7 +30,7 @@ func (m Marks) Body(text string) [][2]int { return m.hits.in("body").find(text) 
 
 // gate is how many of the newest hits are ranked. To rank all hits of a word that stands
 // in every second message takes a tenth of a second.
-const gate = 2000
+const gate = 500
 
 // Search returns the messages that a query finds, at most n. A query never fails; one
 // with nothing to search for finds nothing. The order of equals is that of the log. With
@@ -68,38 +68,45 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	}
 	cut, more := before.before()
 	where, args = append(where, strings.NewReplacer("(ms, c)", "(m.ms, m.c)").Replace(cut)), append(args, more...)
-	// CROSS fixes the order: through the words to the messages.
-	from := ` FROM words CROSS JOIN message m ON m.n = words.rowid LEFT JOIN thread t ON t.n = m.thread WHERE ` + strings.Join(where, " AND ")
-	const inOrder, late = ` AND m.n NOT IN (SELECT n FROM late)`, ` AND m.n IN (SELECT n FROM late)`
+	// CROSS fixes the order: through the words to the messages, or from those that came
+	// late to their words. Numbers of the others are in the order of the log.
+	rest := ` CROSS JOIN message m ON m.n = words.rowid LEFT JOIN thread t ON t.n = m.thread WHERE ` + strings.Join(where, " AND ")
+	f := found{` FROM words` + rest + ` AND m.n NOT IN (SELECT n FROM late)`, ` FROM late CROSS JOIN words ON words.rowid = late.n` + rest, ` FROM words` + rest, args}
 	if s.Rank {
-		list, err := d.ranked(ctx, from, inOrder, late, args, n)
+		list, err := d.ranked(ctx, f, n)
 		return list, Marks{hits}, err
 	}
 	keep := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
-	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+from+inOrder+` ORDER BY words.rowid DESC`, args...)
+	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+f.inOrder+` ORDER BY words.rowid DESC`, args...)
 	if err != nil {
 		return nil, Marks{}, err
 	}
-	others, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+from+late, args...)
-	list = append(list, others...)
+	late, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+f.late, args...)
+	list = append(list, late...)
 	slices.SortFunc(list, func(a, b Letter) int { return placeOf(&b.Header).compare(placeOf(&a.Header)) })
 	return list[:min(n, len(list))], Marks{hits}, err
 }
 
+// found are the ends of queries for what a search finds: by those in order, those that
+// came late, and all of them.
+type found struct {
+	inOrder, late, all string
+	args               []any
+}
+
 // ranked returns the best of the newest.
-func (d *DB) ranked(ctx context.Context, from, inOrder, late string, args []any, n int) ([]Letter, error) {
+func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 	var count int
-	if err := d.row(ctx, `SELECT count(*) FROM (SELECT 1`+from+` LIMIT ?)`, append(slices.Clone(args), gate+1)...).Scan(&count); err != nil {
+	if err := d.row(ctx, `SELECT count(*) FROM (SELECT 1`+f.all+` LIMIT ?)`, append(slices.Clone(f.args), gate+1)...).Scan(&count); err != nil {
 		return nil, err
 	}
 	all := func(*Letter) (bool, error) { return true, nil }
-	const order, newest = ` ORDER BY rank, m.ms DESC, m.c DESC, m.id DESC`, ` ORDER BY ms DESC, c DESC, id DESC`
+	const order = ` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC`
 	if count <= gate {
-		return d.letters(ctx, n, nil, all, `SELECT `+columns+from+order, args...)
+		return d.letters(ctx, n, []any{new(float64)}, all, `SELECT `+columns+`, rank AS score`+f.all+order, f.args...)
 	}
-	hits := `SELECT words.rowid AS n, rank AS score, m.ms AS ms, m.c AS c, m.id AS id` + from
-	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (SELECT * FROM (` + hits + inOrder + ` ORDER BY words.rowid DESC LIMIT ?)
-		UNION ALL SELECT * FROM (` + hits + late + `))` + newest + ` LIMIT ?) x JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread
-		ORDER BY x.score, m.ms DESC, m.c DESC, m.id DESC`
-	return d.letters(ctx, n, nil, all, query, slices.Concat(args, []any{gate}, args, []any{gate})...)
+	const hit = `SELECT m.n AS n, rank AS score, m.ms AS ms, m.c AS c, m.id AS id`
+	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (SELECT * FROM (` + hit + f.inOrder + ` ORDER BY words.rowid DESC LIMIT ?)
+		UNION ALL ` + hit + f.late + `) ORDER BY ms DESC, c DESC, id DESC LIMIT ?) x JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread` + order
+	return d.letters(ctx, n, nil, all, query, slices.Concat(f.args, []any{gate}, f.args, []any{gate})...)
 }

@@ -12,7 +12,7 @@ import (
 
 // pollEvery is how often a watcher looks for something new. A look reads a few
 // small files and starts no process.
-const pollEvery = 100 * time.Millisecond
+const pollEvery = 40 * time.Millisecond
 
 // follow calls fn with the records that are added after this moment, in the
 // order of the log, until ctx ends or fn returns an error.

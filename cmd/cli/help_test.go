@@ -17,13 +17,13 @@ func testRoot() *cobra.Command { return newRoot(newApp(nil, IO{Out: io.Discard, 
 func TestVerbs(t *testing.T) {
 	root := testRoot()
 	for _, verb := range strings.Fields(`init uninstall register agents whois send reply inbox outbox show thread read ack
-		reserve renew release force-release reservations check guard hooks contact status log watch wait verify doctor
+		reserve renew release force-release reservations check guard hooks contact status log watch wait search reindex verify doctor
 		demo version completion`) {
 		if cmd, _, err := root.Find([]string{verb}); err != nil || cmd == root || !cmd.IsAvailableCommand() {
 			t.Errorf("no verb %q", verb)
 		}
 	}
-	for _, verb := range strings.Fields("setup search summarize slot product sync push mcp serve reindex export import") {
+	for _, verb := range strings.Fields("setup summarize slot product sync push mcp serve export import") {
 		if cmd, _, err := root.Find([]string{verb}); err == nil && cmd != root {
 			t.Errorf("the verb %q is not built, but there", verb)
 		}
