@@ -123,8 +123,8 @@ func (p Place) before() (string, []any) {
 // admits reports whether a record stands before p.
 func (p Place) admits(o place) bool { return p.p == (place{}) || o.compare(p.p) < 0 }
 
-// enough ends a query that has found what was asked for.
-var enough = errors.New("index: enough")
+// errEnough ends a query that has found what was asked for.
+var errEnough = errors.New("index: errEnough")
 
 // letters runs a query for columns and more, and keeps those that keep picks, at most
 // n of them, or all if n is below 0.
@@ -142,11 +142,11 @@ func (d *DB) letters(ctx context.Context, n int, more []any, keep func(*Letter) 
 			return err
 		}
 		if list = append(list, l); len(list) == n {
-			return enough
+			return errEnough
 		}
 		return nil
 	}, query, args...)
-	if errors.Is(err, enough) {
+	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	return list, err
@@ -388,11 +388,11 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 			return nil
 		}
 		if list = append(list, e); len(list) == n {
-			return enough
+			return errEnough
 		}
 		return nil
 	}, `SELECT ms, c, id, path, oid, replica FROM event `+others+` ORDER BY ms DESC, c DESC, id DESC, path DESC, oid DESC`, args...)
-	if err != nil && !errors.Is(err, enough) {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
 	_, err = d.letters(ctx, -1, nil, func(l *Letter) (bool, error) {
@@ -402,7 +402,7 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 		}
 		list = append(list, Event{l.Path(), l.Replica, l.OID, at})
 		if found++; found == n {
-			return false, enough
+			return false, errEnough
 		}
 		return false, nil
 	}, `SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread `+letters+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, args...)

@@ -189,7 +189,9 @@ func inbox(b *bench) (result, error) {
 		return result{}, err
 	}
 	got, err := b.turns(pick(b, 60, 20),
-		func() (sample, error) { return timed(b.cmd(p.dir, b.program, "inbox", "-n", "20", "--as", p.agents[0])) },
+		func() (sample, error) {
+			return timed(b.cmd(p.dir, b.program, "inbox", "-n", "20", "--as", p.agents[0]))
+		},
 		func() (sample, error) { return timed(b.cmd(b.tmp, b.program, "help")) })
 	if err != nil {
 		return result{}, err
