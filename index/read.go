@@ -124,7 +124,7 @@ func (p Place) before() (string, []any) {
 func (p Place) admits(o place) bool { return p.p == (place{}) || o.compare(p.p) < 0 }
 
 // errEnough ends a query that has found what was asked for.
-var errEnough = errors.New("index: errEnough")
+var errEnough = errors.New("index: enough")
 
 // letters runs a query for columns and more, and keeps those that keep picks, at most
 // n of them, or all if n is below 0.
