@@ -18,6 +18,10 @@ import (
 // version of this program. The remedy is to build another one.
 var ErrStale = errors.New("index: to be built anew")
 
+// ErrUnusable says that the file cannot be used now, whole as it may be: no room, no
+// right, no end to somebody else's change. The remedy is to do without it.
+var ErrUnusable = errors.New("index: not to be used now")
+
 // DB is an open index. It is not safe for use by several goroutines.
 type DB struct {
 	db   *sql.DB
@@ -147,22 +151,27 @@ func (d *DB) each(ctx context.Context, fn func(scan func(...any) error) error, q
 	return rows.Err()
 }
 
-// known makes ErrStale of what SQLite says of a file that is damaged, no database,
-// of another schema, or gone.
+// known makes ErrStale of what SQLite says of a file that is damaged, no database, of
+// another schema, or gone, and ErrUnusable of whatever else it has to say.
 func known(err error) error {
-	if err == nil || errors.Is(err, ErrStale) {
+	if err == nil || errors.Is(err, ErrStale) || errors.Is(err, ErrUnusable) {
 		return err
 	}
+	stale := errors.Is(err, sql.ErrNoRows) || errors.Is(err, errOdd) ||
+		strings.Contains(err.Error(), "converting") || // a value of another kind than was put there
+		errors.Is(err, sqlite3.ERROR) && strings.Contains(err.Error(), "no such") // table, column, index
 	for _, code := range []sqlite3.ErrorCode{sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.FORMAT, sqlite3.SCHEMA} {
-		if errors.Is(err, code) {
-			return fmt.Errorf("%w: %w", ErrStale, err)
-		}
+		stale = stale || errors.Is(err, code)
 	}
-	if errors.Is(err, sqlite3.ERROR) && strings.Contains(err.Error(), "no such") { // table, column, index
+	var code sqlite3.ErrorCode
+	var e *sqlite3.Error
+	switch {
+	case stale:
 		return fmt.Errorf("%w: %w", ErrStale, err)
-	}
-	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, errOdd) || err != nil && strings.Contains(err.Error(), "converting") {
-		return fmt.Errorf("%w: %w", ErrStale, err) // a value of another kind than was put there
+	case errors.Is(err, sqlite3.INTERRUPT): // by the context
+		return err
+	case errors.As(err, &code), errors.As(err, &e):
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	return err
 }

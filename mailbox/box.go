@@ -50,7 +50,8 @@ type Box struct {
 	indexing  sync.Mutex
 	index     *index.DB
 	indexFile os.FileInfo
-	memory    *index.DB // where no file can be written
+	badIndex  os.FileInfo // the last one that was found damaged
+	memory    *index.DB   // where no file can be written
 
 	memoryOnly bool // as if none could be; for tests
 }

@@ -48,35 +48,33 @@ func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 		ran = true
 		return fn(v)
 	})
-	if err == nil || ran && !errors.Is(err, index.ErrStale) || ctx.Err() != nil {
-		return asMail(err)
+	unusable := !ran || errors.Is(err, index.ErrStale) || errors.Is(err, index.ErrUnusable)
+	if err != nil && unusable && ctx.Err() == nil {
+		err = b.inMemory(ctx, fn)
 	}
-	return asMail(b.inMemory(ctx, fn))
+	return asMail(err)
 }
 
 // onIndex does it with the file.
 func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
+	look := func(sn *gitstore.Snapshot) error {
+		return b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, fn) })
+	}
 	for try := 0; ; try++ {
 		sn, err := b.store.Snapshot(ctx)
 		if err != nil {
 			return err
 		}
-		err = b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, fn) })
-		if !errors.Is(err, errBehind) && !errors.Is(err, index.ErrStale) {
-			return err
-		}
-		if try == 2 && errors.Is(err, index.ErrStale) {
+		err = look(sn)
+		if stale := errors.Is(err, index.ErrStale); !stale && !errors.Is(err, errBehind) || stale && try == 2 {
 			return err
 		}
 		// With many writers there may be news again before we look: then the last try
 		// is made while nobody can add them.
-		during := func(*gitstore.Snapshot) error { return nil }
 		if try >= 3 {
-			during = func(sn *gitstore.Snapshot) error {
-				return b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, fn) })
-			}
+			return b.catchUp(ctx, look)
 		}
-		if err := b.catchUp(ctx, errors.Is(err, index.ErrStale), during); err != nil || try >= 3 {
+		if err := b.catchUp(ctx, func(*gitstore.Snapshot) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -131,12 +129,14 @@ func (b *Box) withFile(ctx context.Context, fn func(*index.DB) error) error {
 		b.closeIndex()
 	}
 	if b.index == nil {
-		if b.index, err = index.Open(ctx, file); err != nil {
-			return err
-		}
+		b.index, err = index.Open(ctx, file)
 		b.indexFile = now
 	}
-	if err = fn(b.index); errors.Is(err, index.ErrStale) {
+	if err == nil {
+		err = fn(b.index)
+	}
+	if errors.Is(err, index.ErrStale) {
+		b.badIndex = now
 		b.closeIndex()
 	}
 	return err
@@ -151,7 +151,7 @@ func (b *Box) closeIndex() {
 
 // catchUp adds to the index what it does not hold yet, or builds another one, and
 // runs during while nobody else can change it.
-func (b *Box) catchUp(ctx context.Context, anew bool, during func(*gitstore.Snapshot) error) error {
+func (b *Box) catchUp(ctx context.Context, during func(*gitstore.Snapshot) error) error {
 	if err := b.store.MakeCache(); err != nil {
 		return err
 	}
@@ -164,8 +164,12 @@ func (b *Box) catchUp(ctx context.Context, anew bool, during func(*gitstore.Snap
 	if err != nil {
 		return err
 	}
-	// Somebody may have done it while we waited.
-	err = b.withFile(ctx, func(db *index.DB) error { return b.addNews(ctx, db, sn) })
+	// Somebody may have done it while we waited. A file that we found damaged is none to
+	// add to, even if the damage does not show in what that reads.
+	err = index.ErrStale
+	if now, serr := os.Stat(b.repo.CachePath(indexCache)); serr == nil && (b.badIndex == nil || !os.SameFile(now, b.badIndex)) {
+		err = b.withFile(ctx, func(db *index.DB) error { return b.addNews(ctx, db, sn) })
+	}
 	if errors.Is(err, index.ErrStale) {
 		err = b.rebuild(ctx, sn)
 	}
@@ -257,6 +261,8 @@ func (b *Box) indexState(ctx context.Context, sn *gitstore.Snapshot) string {
 
 // Reindex builds the index anew, whatever state it is in.
 func (b *Box) Reindex(ctx context.Context) (r ReindexResult, err error) {
+	b.indexing.Lock()
+	defer b.indexing.Unlock()
 	if err := b.store.MakeCache(); err != nil {
 		return r, asMail(err)
 	}
@@ -265,8 +271,6 @@ func (b *Box) Reindex(ctx context.Context) (r ReindexResult, err error) {
 		return r, asMail(err)
 	}
 	defer release()
-	b.indexing.Lock()
-	defer b.indexing.Unlock()
 	sn, err := b.snapshot(ctx)
 	if err == nil {
 		err = b.rebuild(ctx, sn)

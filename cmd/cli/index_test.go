@@ -238,3 +238,27 @@ func TestIndexElsewhere(t *testing.T) {
 		t.Errorf("no room: %v: %s", err, errs.String())
 	}
 }
+
+// TestIndexDamaged: a file that opens well and turns out to be damaged is replaced, not
+// only passed by.
+func TestIndexDamaged(t *testing.T) {
+	y := newYard(t, 300)
+	want := y.everything()
+	file := filepath.Join(y.dir, ".git", "agentmail-cache", "index.sqlite")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 8192; i < len(data); i++ { // all but the schema
+		data[i] = 0xa5
+	}
+	if err := os.WriteFile(file, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := y.everything(); got != want {
+		t.Error("other answers")
+	}
+	if now, err := os.ReadFile(file); err != nil || bytes.Contains(now, bytes.Repeat([]byte{0xa5}, 4096)) {
+		t.Errorf("the damage is still there: %v", err)
+	}
+}
