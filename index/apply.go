@@ -77,6 +77,11 @@ func (d *DB) apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 	if err := a.flush(); err != nil {
 		return err
 	}
+	if had == "" {
+		if err := a.run(`INSERT OR REPLACE INTO meta SELECT 'late', count(*) FROM late`); err != nil {
+			return err
+		}
+	}
 	return a.run(`UPDATE meta SET v = ? WHERE k = 'version'`, version)
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 	"github.com/ncruces/go-sqlite3/ext/fts5"
@@ -154,11 +155,12 @@ func (d *DB) each(ctx context.Context, fn func(scan func(...any) error) error, q
 // known makes ErrStale of what SQLite says of a file that is damaged, no database, of
 // another schema, or gone, and ErrUnusable of whatever else it has to say.
 func known(err error) error {
-	if err == nil || errors.Is(err, ErrStale) || errors.Is(err, ErrUnusable) {
+	var own *mail.Error // of the caller's, about something else
+	if err == nil || errors.Is(err, ErrStale) || errors.Is(err, ErrUnusable) || errors.As(err, &own) {
 		return err
 	}
 	stale := errors.Is(err, sql.ErrNoRows) || errors.Is(err, errOdd) ||
-		strings.Contains(err.Error(), "converting") || // a value of another kind than was put there
+		strings.HasPrefix(err.Error(), "sql: Scan error") || // a value of another kind than was put there
 		errors.Is(err, sqlite3.ERROR) && strings.Contains(err.Error(), "no such") // table, column, index
 	for _, code := range []sqlite3.ErrorCode{sqlite3.CORRUPT, sqlite3.NOTADB, sqlite3.CANTOPEN, sqlite3.FORMAT, sqlite3.SCHEMA} {
 		stale = stale || errors.Is(err, code)

@@ -173,12 +173,18 @@ func (d *DB) Inbox(ctx context.Context, agent string, f Filter, before Place, n 
 	if f.Urgent {
 		where = append(where, `l.urgent = 1`)
 	}
+	if f.Topic != "" {
+		where = append(where, `m.topic IS NOT NULL`)
+	}
 	cut, args := before.before()
+	if f.Since >= 0 {
+		where, args = append(where, `m.at > ?`), append([]any{int64(f.Since)}, args...)
+	}
 	where = append(where, strings.NewReplacer("(ms, c)", "(l.ms, l.c)").Replace(cut))
 	var readAt, ackAt sql.NullInt64
 	return d.letters(ctx, n, []any{&readAt, &ackAt}, func(l *Letter) (bool, error) {
 		l.For, l.Read, l.Ack = agent, mail.Time(readAt.Int64), mail.Time(ackAt.Int64)
-		return before.admits(placeOf(&l.Header)) && l.At > f.Since && (f.Topic == "" || strings.EqualFold(f.Topic, l.Topic)), nil
+		return before.admits(placeOf(&l.Header)) && (f.Topic == "" || strings.EqualFold(f.Topic, l.Topic)), nil
 	}, `SELECT `+columns+`, l.read_at, l.ack_at FROM `+from+` CROSS`+join+`WHERE `+strings.Join(where, " AND ")+
 		` ORDER BY l.ms DESC, l.c DESC, m.id DESC`, append([]any{me}, args...)...)
 }
@@ -513,13 +519,24 @@ func (d *DB) Damaged(ctx context.Context) (first Damage, n int, err error) {
 	return first, n, err
 }
 
-// OutOfOrder reports whether so many messages came after newer ones that the index
-// should be built anew: the newest hits of a search are found by the order of numbers.
-func (d *DB) OutOfOrder(ctx context.Context) (out bool, err error) {
-	var late, all int
-	err = d.row(ctx, `SELECT (SELECT count(*) FROM late), (SELECT coalesce(max(n), 0) FROM message)`).Scan(&late, &all)
-	return late > lateMost && late > all/20, known(err)
+// OutOfOrder reports whether so many messages came after newer ones since the index was
+// built that it should be built anew: all hits of a search are looked through for them.
+// Those that were out of order then would be again: one clock that was ahead once puts
+// everybody else's mail behind for good.
+func (d *DB) OutOfOrder(ctx context.Context) (bool, error) {
+	late, err := d.late(ctx)
+	if err != nil {
+		return false, known(err)
+	}
+	var all, before int
+	err = d.row(ctx, `SELECT (SELECT coalesce(max(n), 0) FROM message), coalesce((SELECT v FROM meta WHERE k = 'late'), 0)`).Scan(&all, &before)
+	return late-before > max(lateMost, all/20), known(err)
 }
 
-// lateMost is how many messages out of order a search looks through one by one.
+// lateMost is how many messages out of order are never too many.
 const lateMost = 300
+
+func (d *DB) late(ctx context.Context) (n int, err error) {
+	err = d.row(ctx, `SELECT count(*) FROM late`).Scan(&n)
+	return n, err
+}

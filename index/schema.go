@@ -2,7 +2,7 @@ package index
 
 // schemaVersion changes with every change of the schema or of what is put into it.
 // A file of another version is built anew.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // What is in the tables, beside what their names say:
 //

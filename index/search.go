@@ -68,10 +68,16 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	}
 	cut, more := before.before()
 	where, args = append(where, strings.NewReplacer("(ms, c)", "(m.ms, m.c)").Replace(cut)), append(args, more...)
-	// CROSS fixes the order: through the words to the messages, or from those that came
-	// late to their words. Numbers of the others are in the order of the log.
+	// CROSS fixes the order: through the words to the messages. Numbers are in the order of
+	// the log, but for those that came late, which are looked for among all hits: to ask
+	// the words about each of them would be a whole search each.
 	rest := ` CROSS JOIN message m ON m.n = words.rowid LEFT JOIN thread t ON t.n = m.thread WHERE ` + strings.Join(where, " AND ")
-	f := found{` FROM words` + rest + ` AND m.n NOT IN (SELECT n FROM late)`, ` FROM late CROSS JOIN words ON words.rowid = late.n` + rest, ` FROM words` + rest, args}
+	f := found{inOrder: ` FROM words` + rest + ` AND m.n NOT IN (SELECT n FROM late)`, all: ` FROM words` + rest, args: args}
+	if late, err := d.late(ctx); err != nil {
+		return nil, Marks{}, err
+	} else if late > 0 {
+		f.late = ` FROM words CROSS JOIN late ON late.n = words.rowid` + rest
+	}
 	if s.Rank {
 		list, err := d.ranked(ctx, f, n)
 		return list, Marks{hits}, err
@@ -81,14 +87,19 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	if err != nil {
 		return nil, Marks{}, err
 	}
-	late, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+f.late, args...)
-	list = append(list, late...)
+	if f.late != "" {
+		late, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+f.late, args...)
+		if err != nil {
+			return nil, Marks{}, err
+		}
+		list = append(list, late...)
+	}
 	slices.SortFunc(list, func(a, b Letter) int { return placeOf(&b.Header).compare(placeOf(&a.Header)) })
-	return list[:min(n, len(list))], Marks{hits}, err
+	return list[:min(n, len(list))], Marks{hits}, nil
 }
 
-// found are the ends of queries for what a search finds: by those in order, those that
-// came late, and all of them.
+// found are the ends of queries for what a search finds: those in order, those that
+// came late ("" if none did), and all of them.
 type found struct {
 	inOrder, late, all string
 	args               []any
@@ -106,7 +117,11 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 		return d.letters(ctx, n, []any{new(float64)}, all, `SELECT `+columns+`, rank AS score`+f.all+order, f.args...)
 	}
 	const hit = `SELECT m.n AS n, rank AS score, m.ms AS ms, m.c AS c, m.id AS id`
-	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (SELECT * FROM (` + hit + f.inOrder + ` ORDER BY words.rowid DESC LIMIT ?)
-		UNION ALL ` + hit + f.late + `) ORDER BY ms DESC, c DESC, id DESC LIMIT ?) x JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread` + order
-	return d.letters(ctx, n, nil, all, query, slices.Concat(f.args, []any{gate}, f.args, []any{gate})...)
+	some, args := `SELECT * FROM (`+hit+f.inOrder+` ORDER BY words.rowid DESC LIMIT ?)`, append(slices.Clone(f.args), gate)
+	if f.late != "" {
+		some, args = some+` UNION ALL `+hit+f.late, append(args, f.args...)
+	}
+	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (` + some + `) ORDER BY ms DESC, c DESC, id DESC LIMIT ?) x
+		JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread` + order
+	return d.letters(ctx, n, nil, all, query, append(args, gate)...)
 }

@@ -72,15 +72,25 @@ func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entri
 	if err != nil || none {
 		return nil, err
 	}
-	blocks, err := guard.Check(entries, held, b.ignoreCase(ctx))
+	blocks, err := guard.Check(entries, without(held, who), b.ignoreCase(ctx))
 	if err != nil {
 		return nil, err
 	}
-	blocks = others(blocks, who)
 	return blocks, b.nameHolders(ctx, sn, blocks)
 }
 
-// others leaves out what who holds.
+// without leaves out what who holds.
+func without(held iter.Seq[guard.Held], who Actor) iter.Seq[guard.Held] {
+	return func(yield func(guard.Held) bool) {
+		for h := range held {
+			if (who.ID == "" || h.Holder != who.ID) && !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+// others leaves out the blocks by what who holds.
 func others(blocks []guard.Block, who Actor) []guard.Block {
 	if who.ID == "" {
 		return blocks

@@ -203,11 +203,18 @@ func (h *hook) preCommit() error {
 		return err
 	}
 	h.v.Checked = len(changed)
-	blocks, err := guard.Check(entriesOf(changed), held, h.b.ignoreCase(h.ctx))
-	if err != nil || len(blocks) == 0 {
-		return err
+	entries := entriesOf(changed)
+	blocks, err := guard.Check(entries, held, h.b.ignoreCase(h.ctx))
+	if err == nil && len(blocks) == 0 {
+		return nil // whoever it is
 	}
-	if err := h.identify(); err != nil {
+	if ierr := h.identify(); ierr != nil {
+		return ierr
+	}
+	if err != nil { // it may be one of their own that cannot be read, which is in nobody's way
+		blocks, err = guard.Check(entries, without(held, h.who), h.b.ignoreCase(h.ctx))
+	}
+	if err != nil {
 		return err
 	}
 	blocks = others(blocks, h.who)

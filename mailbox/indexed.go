@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/index"
@@ -21,6 +22,10 @@ const (
 	indexTemp  = "index-new-" // what a killed rebuild leaves; the next one removes it
 )
 
+// indexWait is how long somebody waits for whoever changes the index, before an answer
+// is found without it. It is longer than building one takes.
+const indexWait = time.Minute
+
 // view is what a verb that lists reads: the index of one snapshot.
 type view struct {
 	*index.DB
@@ -28,6 +33,16 @@ type view struct {
 	ctx context.Context
 	sn  *gitstore.Snapshot
 	d   *mail.Directory
+
+	active map[string]index.Activity // see activities
+}
+
+// activities asks the index once.
+func (v *view) activities() (_ map[string]index.Activity, err error) {
+	if v.active == nil {
+		v.active, err = v.Activities(v.ctx)
+	}
+	return v.active, err
 }
 
 // indexed runs fn on an index of everything that was there when it was called. What
@@ -43,14 +58,17 @@ func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 		}
 		return asMail(err)
 	}
-	var ran bool
+	var own error // of fn itself
 	err := b.onIndex(ctx, func(v *view) error {
-		ran = true
-		return fn(v)
+		own = fn(v)
+		return own
 	})
-	unusable := !ran || errors.Is(err, index.ErrStale) || errors.Is(err, index.ErrUnusable)
-	if err != nil && unusable && ctx.Err() == nil {
+	fault := errors.Is(own, index.ErrStale) || errors.Is(own, index.ErrUnusable)
+	if err != nil && (own == nil || fault) && ctx.Err() == nil {
 		err = b.inMemory(ctx, fn)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
 	return asMail(err)
 }
@@ -96,7 +114,7 @@ func (b *Box) look(ctx context.Context, db *index.DB, sn *gitstore.Snapshot, fn 
 		if version != string(sn.Version()) {
 			return errBehind
 		}
-		v := &view{db, b, ctx, sn, d}
+		v := &view{DB: db, b: b, ctx: ctx, sn: sn, d: d}
 		if err := v.reportDamage(); err != nil {
 			return err
 		}
@@ -131,6 +149,11 @@ func (b *Box) withFile(ctx context.Context, fn func(*index.DB) error) error {
 	if b.index == nil {
 		b.index, err = index.Open(ctx, file)
 		b.indexFile = now
+		for _, name := range []string{file + "-wal", file + "-shm"} { // the driver makes them for one user
+			if st, serr := os.Stat(name); serr == nil && b.repo.SharedMode(st.Mode()) != st.Mode() {
+				os.Chmod(name, b.repo.SharedMode(st.Mode()))
+			}
+		}
 	}
 	if err == nil {
 		err = fn(b.index)
@@ -155,7 +178,9 @@ func (b *Box) catchUp(ctx context.Context, during func(*gitstore.Snapshot) error
 	if err := b.store.MakeCache(); err != nil {
 		return err
 	}
-	release, err := index.Lock(ctx, b.repo.CachePath(indexLock))
+	waiting, cancel := context.WithTimeout(ctx, indexWait)
+	defer cancel()
+	release, err := index.Lock(waiting, b.repo.CachePath(indexLock))
 	if err != nil {
 		return err
 	}
@@ -357,13 +382,20 @@ func (b *Box) feed(ctx context.Context, db *index.DB, sn *gitstore.Snapshot, fil
 		progress = func(int, int) {}
 	}
 	defer progress(len(files), len(files))
+	var named map[string][]gitstore.File // all messages by id, once they are asked for
 	return db.Apply(ctx, string(sn.Version()), b.entries(ctx, sn, files, progress), func(id string) ([]index.Entry, error) {
-		all, err := sn.List(ctx, "mail/", nil)
-		if err != nil {
-			return nil, err
+		if named == nil {
+			all, err := sn.List(ctx, "mail/", nil)
+			if err != nil {
+				return nil, err
+			}
+			named = map[string][]gitstore.File{}
+			for _, f := range all {
+				named[messageID(f.Path)] = append(named[messageID(f.Path)], f)
+			}
 		}
 		var list []index.Entry
-		for e, err := range b.entries(ctx, sn, slices.DeleteFunc(all, func(f gitstore.File) bool { return messageID(f.Path) != id }), func(int, int) {}) {
+		for e, err := range b.entries(ctx, sn, named[id], func(int, int) {}) {
 			if err != nil {
 				return nil, err
 			}
@@ -376,54 +408,51 @@ func (b *Box) feed(ctx context.Context, db *index.DB, sn *gitstore.Snapshot, fil
 }
 
 // entries yields the records of files, those of one hour in the order of the log: the
-// index likes them so.
+// index likes them so. They are read some at a time, for while they are read nobody else
+// in this process can read.
 func (b *Box) entries(ctx context.Context, sn *gitstore.Snapshot, files []gitstore.File, progress func(done, total int)) iter.Seq2[index.Entry, error] {
 	return func(yield func(index.Entry, error) bool) {
-		var hour []index.Entry
-		var dir string
-		done := 0
-		flush := func() bool {
-			slices.SortStableFunc(hour, func(x, y index.Entry) int {
+		for done := 0; done < len(files); {
+			end := min(done+entriesAtOnce, len(files))
+			for end < len(files) && hourOf(files[end].Path) == hourOf(files[end-1].Path) {
+				end++
+			}
+			var list []index.Entry
+			err := sn.Read(ctx, files[done:end], func(f gitstore.File) error {
+				r, err := mail.Decode(f.Path, f.Data)
+				list = append(list, index.Entry{Replica: f.Replica, Path: f.Path, OID: f.OID, Record: r, Err: err})
+				return nil
+			})
+			if err != nil {
+				yield(index.Entry{}, err)
+				return
+			}
+			slices.SortStableFunc(list, func(x, y index.Entry) int {
 				switch {
-				case x.Record == nil || y.Record == nil:
-					return 0
+				case hourOf(x.Path) != hourOf(y.Path) || x.Record == nil || y.Record == nil:
+					return strings.Compare(hourOf(x.Path), hourOf(y.Path))
 				case mail.Less(x.Record, y.Record):
 					return -1
+				case mail.Less(y.Record, x.Record):
+					return 1
 				}
-				return 1
+				return 0
 			})
-			for _, e := range hour {
+			for _, e := range list {
 				if !yield(e, nil) {
-					return false
+					return
 				}
 			}
-			if done += len(hour); done > 0 {
-				progress(done, len(files))
-			}
-			hour = hour[:0]
-			return true
-		}
-		err := sn.Read(ctx, files, func(f gitstore.File) error {
-			if at := f.Path[:strings.LastIndexByte(f.Path, '/')+1]; at != dir {
-				if !flush() {
-					return errStop
-				}
-				dir = at
-			}
-			r, err := mail.Decode(f.Path, f.Data)
-			hour = append(hour, index.Entry{Replica: f.Replica, Path: f.Path, OID: f.OID, Record: r, Err: err})
-			return nil
-		})
-		if err == nil && !flush() || errors.Is(err, errStop) {
-			return
-		}
-		if err != nil {
-			yield(index.Entry{}, err)
+			done = end
+			progress(done, len(files))
 		}
 	}
 }
 
-var errStop = errors.New("mailbox: no more is wanted")
+const entriesAtOnce = 1000
+
+// hourOf is the directory of a record.
+func hourOf(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
 func globEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)

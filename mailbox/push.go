@@ -54,12 +54,7 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 	if err != nil || len(updates) == 0 {
 		return err
 	}
-	var held []guard.Held
-	for l := range all {
-		if h.who.ID == "" || l.Holder != h.who.ID {
-			held = append(held, l)
-		}
-	}
+	held := slices.Collect(without(all, h.who))
 	if len(held) == 0 {
 		return nil
 	}

@@ -32,7 +32,7 @@ func (v *view) activity(l *mail.LeaseState, tracked []string, row *Reservation) 
 	if err != nil {
 		return err
 	}
-	active, err := v.Activities(ctx)
+	active, err := v.activities()
 	if err != nil {
 		return err
 	}
