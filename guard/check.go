@@ -89,6 +89,13 @@ func Check(entries []Entry, held iter.Seq[Held], ignoreCase bool) ([]Block, erro
 	return blocks, nil
 }
 
+// Possible returns a function that tells cheaply, from a pattern's text alone, that it
+// cannot touch any of the entries; it says yes wherever it is not sure. Check asks the
+// same. It is for callers who need not even decode the hold then.
+func Possible(entries []Entry, ignoreCase bool) func(pattern string) bool {
+	return newPrefilter(entries, ignoreCase).possible
+}
+
 func compileCase(s string, ignoreCase bool) (Pattern, error) {
 	if ignoreCase {
 		return compileFold(s)

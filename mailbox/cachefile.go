@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"iter"
 	"os"
 	"time"
 	"unsafe"
@@ -14,7 +15,7 @@ import (
 
 // A cache file is one line, then rows of fields:
 //
-//	git-agentmail cache 2 <crc32 of all that follows, in hex> <stamp>
+//	git-agentmail cache 3 <crc32 of all that follows, in hex> <stamp>
 //
 // The first number says when it was written, in milliseconds. A row is bytes behind
 // their number, a field a varint or again bytes behind their number, which is a varint. It is not JSON
@@ -23,7 +24,7 @@ import (
 // bit in a pattern would open what is reserved.
 //
 // Raise the version with every change of the fields.
-const cacheMagic = "git-agentmail cache 2 "
+const cacheMagic = "git-agentmail cache 3 "
 
 // fields are read from, or written to, the places that are pointed to. What a
 // row consists of is said once, for both.
@@ -84,21 +85,32 @@ func readRows[T any](b *Box, name, stamp string, fields func(fields, *T)) (rs ro
 
 // all yields the rows in the order in which they were written. Each is gone with the
 // next one; whoever keeps it copies it.
-func (rs rows[T]) all(yield func(*T) bool) {
-	var v T
-	var row string
-	var r unpacker
-	for list := (unpacker{rest: rs.packed}); list.rest != ""; {
-		list.text(&row)
-		v, r = *new(T), unpacker{rest: row}
-		rs.fields(&r, &v)
-		if r.bad || r.rest != "" {
-			// The checksum was right, so the file was written like that: by a version of
-			// this program that has other fields under the same magic.
-			panic("mailbox: a row of a cache has other fields than this version knows")
-		}
-		if !yield(&v) {
-			return
+func (rs rows[T]) all(yield func(*T) bool) { rs.those(nil)(yield) }
+
+// those yields only the rows whose first field, a text, want says yes to; nil is all.
+func (rs rows[T]) those(want func(first string) bool) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		var v T
+		var row, first string
+		var r unpacker
+		for list := (unpacker{rest: rs.packed}); list.rest != ""; {
+			list.text(&row)
+			if want != nil {
+				r = unpacker{rest: row}
+				if r.text(&first); !r.bad && !want(first) {
+					continue
+				}
+			}
+			v, r = *new(T), unpacker{rest: row}
+			rs.fields(&r, &v)
+			if r.bad || r.rest != "" {
+				// The checksum was right, so the file was written like that: by a version of
+				// this program that has other fields under the same magic.
+				panic("mailbox: a row of a cache has other fields than this version knows")
+			}
+			if !yield(&v) {
+				return
+			}
 		}
 	}
 }
@@ -177,10 +189,11 @@ func agentFields(f fields, a *mail.Agent) {
 	}
 }
 
+// leaseFields begins with the pattern: for most reservations a commit looks no further.
 func leaseFields(f fields, l *mail.LeaseState) {
+	f.text(&l.Pattern)
 	f.text(&l.ID)
 	f.text(&l.Holder)
-	f.text(&l.Pattern)
 	f.text(&l.Kind)
 	f.flag(&l.Exclusive)
 	f.text(&l.Reason)

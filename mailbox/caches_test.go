@@ -155,7 +155,7 @@ func TestCachesOfRubbish(t *testing.T) {
 		"cut by one byte": func(b []byte) []byte { return b[:len(b)-1] },
 		"longer":          func(b []byte) []byte { return append(b, 0) },
 		"another pattern": func(b []byte) []byte { return bytes.Replace(b, []byte("src/**"), []byte("sxc/**"), 1) },
-		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte("cache 2"), []byte("cache 1"), 1) },
+		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte("cache 3"), []byte("cache 2"), 1) },
 		"another stamp": func(b []byte) []byte {
 			_, body, _ := strings.Cut(strings.TrimPrefix(string(b), cacheMagic), " ")
 			body = strings.Replace(strings.Replace(body, "own=", "own=x", 1), "src/**", "sxc/**", 1)

@@ -36,20 +36,35 @@ func (b *Box) mode(ctx context.Context) (string, error) {
 	return v, err
 }
 
-// holds returns the exclusive reservations that are live now, oldest first, without
-// the names of their holders; there may be none.
-func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (held iter.Seq[guard.Held], none bool, err error) {
+// holds are the exclusive reservations that are live now, oldest first, without the
+// names of their holders.
+type holds struct {
+	leases func(want func(pattern string) bool) iter.Seq[*mail.LeaseState]
+	now    time.Time
+	own    string
+}
+
+// holds finds them; there may be none.
+func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (h holds, none bool, err error) {
 	leases, err := b.eachLease(ctx, sn)
 	if err != nil {
-		return nil, false, err
+		return h, false, err
 	}
-	now := b.now()
-	held = func(yield func(guard.Held) bool) {
-		for l := range leases {
-			if !l.Exclusive || !l.Live(now, sn.Own()) {
+	h = holds{leases, b.now(), sn.Own()}
+	for range h.those(nil) {
+		return h, false, nil
+	}
+	return h, true, nil
+}
+
+// those yields the ones whose pattern want says yes to, and maybe others; nil is all.
+func (h holds) those(want func(pattern string) bool) iter.Seq[guard.Held] {
+	return func(yield func(guard.Held) bool) {
+		for l := range h.leases(want) {
+			if !l.Exclusive || !l.Live(h.now, h.own) {
 				continue
 			}
-			end, _ := l.Expires(now)
+			end, _ := l.Expires(h.now)
 			if !yield(guard.Held{
 				ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder,
 				Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch,
@@ -58,12 +73,11 @@ func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (held iter.Seq[g
 			}
 		}
 	}
-	none = true
-	for range held {
-		none = false
-		break
-	}
-	return held, none, nil
+}
+
+// near yields the ones that may touch entries.
+func (h holds) near(entries []guard.Entry, ignoreCase bool) iter.Seq[guard.Held] {
+	return h.those(guard.Possible(entries, ignoreCase))
 }
 
 // check asks the guard which reservations of others are in the way of changed paths.
@@ -72,7 +86,8 @@ func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entri
 	if err != nil || none {
 		return nil, err
 	}
-	blocks, err := guard.Check(entries, without(held, who), b.ignoreCase(ctx))
+	fold := b.ignoreCase(ctx)
+	blocks, err := guard.Check(entries, without(held.near(entries, fold), who), fold)
 	if err != nil {
 		return nil, err
 	}

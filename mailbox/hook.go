@@ -203,8 +203,8 @@ func (h *hook) preCommit() error {
 		return err
 	}
 	h.v.Checked = len(changed)
-	entries := entriesOf(changed)
-	blocks, err := guard.Check(entries, held, h.b.ignoreCase(h.ctx))
+	entries, fold := entriesOf(changed), h.b.ignoreCase(h.ctx)
+	blocks, err := guard.Check(entries, held.near(entries, fold), fold)
 	if err == nil && len(blocks) == 0 {
 		return nil // whoever it is
 	}
@@ -212,7 +212,7 @@ func (h *hook) preCommit() error {
 		return ierr
 	}
 	if err != nil { // it may be one of their own that cannot be read, which is in nobody's way
-		blocks, err = guard.Check(entries, without(held, h.who), h.b.ignoreCase(h.ctx))
+		blocks, err = guard.Check(entries, without(held.near(entries, fold), h.who), fold)
 	}
 	if err != nil {
 		return err
@@ -442,7 +442,8 @@ func (h *hook) postCommit() error {
 		return err
 	}
 	h.v.Checked = len(c.Changed)
-	all, err := guard.Check(entriesOf(c.Changed), held, h.b.ignoreCase(h.ctx))
+	entries, fold := entriesOf(c.Changed), h.b.ignoreCase(h.ctx)
+	all, err := guard.Check(entries, held.near(entries, fold), fold)
 	if err != nil || len(all) == 0 {
 		return err
 	}

@@ -93,17 +93,18 @@ func (b *Box) knownLeases(ctx context.Context, sn *gitstore.Snapshot) (mail.Leas
 	return ls, err
 }
 
-// eachLease yields what leases returns, oldest first and one at a time: the guard
-// looks at thousands with every commit and keeps a few. Each is gone with the next.
-func (b *Box) eachLease(ctx context.Context, sn *gitstore.Snapshot) (iter.Seq[*mail.LeaseState], error) {
+// eachLease returns a function that yields what leases returns, oldest first and one at a
+// time: the guard looks at thousands with every commit and keeps a few. Each is gone with
+// the next. Those whose pattern the function is told not to want it may leave out.
+func (b *Box) eachLease(ctx context.Context, sn *gitstore.Snapshot) (func(want func(pattern string) bool) iter.Seq[*mail.LeaseState], error) {
 	b.mu.Lock()
 	rows, ok := b.cachedLeases(sn)
 	b.mu.Unlock()
 	if ok {
-		return rows.all, nil
+		return rows.those, nil
 	}
 	ls, err := b.leases(ctx, sn)
-	return slices.Values(ls.ByAge()), err
+	return func(func(string) bool) iter.Seq[*mail.LeaseState] { return slices.Values(ls.ByAge()) }, err
 }
 
 // cachedLeases returns the cache file of sn's reservations, unless there is something

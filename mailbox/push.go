@@ -54,7 +54,7 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 	if err != nil || len(updates) == 0 {
 		return err
 	}
-	held := slices.Collect(without(all, h.who))
+	held := slices.Collect(without(all.those(nil), h.who))
 	if len(held) == 0 {
 		return nil
 	}
