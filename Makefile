@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-index cross coexist bench soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist bench soak install uninstall clean
 
 all: build
 
@@ -41,7 +41,7 @@ race:
 		CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /cmd/cli) && $(GO) test -timeout 20m ./cmd/cli; \
 	else echo "no C compiler: tests run without the race detector"; $(GO) test -timeout 20m ./...; fi
 
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 fuzz:
 	$(GO) test ./mail -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./mail -run '^$$' -fuzz '^FuzzFold$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
@@ -49,7 +49,6 @@ fuzz:
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./hooks/agenthook -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
-	$(GO) test ./mail/digest -run '^$$' -fuzz '^FuzzSummarize$$' -fuzzminimizetime 50x -fuzztime $(FUZZTIME)
 
 # Optimising would take half of the time and find nothing. The two largest packages
 # do not compile in parallel, so two targets do.
@@ -73,14 +72,15 @@ coexist:
 bench:
 	$(GO) run ./internal/bench -out doc/BENCHMARKS.md
 
-# Apart, for it builds SQLite once more, to look into it.
-fuzz-index:
+# Apart, for it builds SQLite and goldmark once more, to look into them.
+fuzz-more:
+	$(GO) test ./mail/digest -run '^$$' -fuzz '^FuzzSummarize$$' -fuzzminimizetime 50x -fuzztime $(FUZZTIME)
 	$(GO) test ./index -run '^$$' -fuzz '^FuzzQuery$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
 	$(GO) test ./index -run '^$$' -fuzz '^FuzzWords$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
 
 # The long way: fuzzing for minutes, kill -9 by the thousand.
 soak:
-	$(MAKE) fuzz fuzz-index FUZZTIME=5m
+	$(MAKE) fuzz fuzz-more FUZZTIME=5m
 	AGENTMAIL_SOAK=1 $(GO) test -count=1 -timeout 2h ./gitstore ./mail ./guard ./mailbox ./index ./cmd/cli
 
 install: build
