@@ -104,6 +104,13 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 		if errors.Is(err, errDied) && tries <= 2 {
 			continue // in a process that lives for days this happens
 		}
+		// Packs are merged, by us and by the user's gc. git looks for the new one once, and
+		// on a busy machine that may be gone as well by then; a git that begins anew sees
+		// what is there. Only what it does not find either is missing.
+		if KindOf(err) == Damaged && tries <= 2 {
+			o.stop()
+			continue
+		}
 		if errors.Is(err, errDied) {
 			return errf(GitFailed, "read object %s: git cat-file is killed again and again", oids[done])
 		}
