@@ -52,8 +52,6 @@ type Box struct {
 	indexFile os.FileInfo
 	badIndex  os.FileInfo // the last one that was found damaged
 	memory    *index.DB   // where no file can be written
-
-	memoryOnly bool // as if none could be; for tests
 }
 
 // Open finds the repository that opt.Dir belongs to. It makes and changes

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +51,7 @@ func (v *view) activities() (_ map[string]index.Activity, err error) {
 func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 	b.indexing.Lock()
 	defer b.indexing.Unlock()
-	if sn, err := b.store.Snapshot(ctx); err != nil || sn.Version() == "" || b.memoryOnly {
+	if sn, err := b.store.Snapshot(ctx); err != nil || sn.Version() == "" {
 		if err == nil { // nothing is made where there is no mail
 			err = b.inMemory(ctx, fn)
 		}
@@ -228,9 +227,11 @@ func (b *Box) addNews(ctx context.Context, db *index.DB, sn *gitstore.Snapshot) 
 // with it until the next look.
 func (b *Box) rebuild(ctx context.Context, sn *gitstore.Snapshot) error {
 	b.closeIndex()
-	old, _ := filepath.Glob(globEscape(b.repo.CachePath()) + "/" + indexTemp + "*")
-	for _, name := range old {
-		os.Remove(name)
+	old, _ := os.ReadDir(b.repo.CachePath())
+	for _, e := range old {
+		if strings.HasPrefix(e.Name(), indexTemp) {
+			os.Remove(b.repo.CachePath(e.Name()))
+		}
 	}
 	temp := b.repo.CachePath(indexTemp + mail.NewID(b.opt.Rand))
 	defer os.Remove(temp)
@@ -453,10 +454,6 @@ const entriesAtOnce = 1000
 
 // hourOf is the directory of a record.
 func hourOf(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
-
-func globEscape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
 
 // before finds the place after which a list of messages goes on.
 func (v *view) before(p Page) (index.Place, error) {

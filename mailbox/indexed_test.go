@@ -125,13 +125,18 @@ func maxTime(a, b time.Time) time.Time {
 // compare asks everything of everybody in four ways.
 func (g *indexGame) compare(w *world) {
 	g.t.Helper()
-	anew := w.open(w.dir) // with an index of its own beside
-	defer anew.Close()
-	anew.memoryOnly = true
-	grown := g.answers(w.box, w)
-	if got := g.answers(anew, w); got != grown {
-		g.t.Fatalf("in memory:\n%s", difference(grown, got))
-	}
+	grown, foundGrown := g.answers(w.box, w), g.searches(w.box, w)
+	g.unwritable(w, func(anew *Box) {
+		if got := g.answers(anew, w); got != grown {
+			g.t.Fatalf("in memory:\n%s", difference(grown, got))
+		}
+		if got := g.searches(anew, w); got != foundGrown {
+			g.t.Fatalf("searches in memory:\n%s", difference(foundGrown, got))
+		}
+		if anew.memory == nil || anew.index != nil {
+			g.t.Fatal("they did not come out of memory")
+		}
+	})
 	if got := g.folded(w); got != grown {
 		g.t.Fatalf("by the fold:\n%s", difference(got, grown))
 	}
@@ -143,8 +148,30 @@ func (g *indexGame) compare(w *world) {
 			g.t.Fatalf("built anew:\n%s", difference(grown, got))
 		}
 	}
-	if a, b := g.searches(w.box, w), g.searches(anew, w); a != b {
-		g.t.Fatalf("searches:\n%s", difference(a, b))
+	if got := g.searches(w.box, w); got != foundGrown {
+		g.t.Fatalf("searches:\n%s", difference(foundGrown, got))
+	}
+}
+
+// unwritable runs fn while a file stands where the caches are.
+func (g *indexGame) unwritable(w *world, fn func(*Box)) {
+	g.t.Helper()
+	cache := w.box.repo.CachePath()
+	err := os.Rename(cache, cache+"-aside")
+	if err == nil {
+		err = os.WriteFile(cache, nil, 0o666)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	b := w.open(w.dir)
+	fn(b)
+	b.Close()
+	if err = os.Remove(cache); err == nil {
+		err = os.Rename(cache+"-aside", cache)
+	}
+	if err != nil {
+		g.t.Fatal(err)
 	}
 }
 
