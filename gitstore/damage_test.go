@@ -125,22 +125,25 @@ func TestDamage(t *testing.T) {
 		read, write Kind
 		says        func(v *victim) string // in the errors
 	}{
-		{"tips empty", func(v *victim) { v.write("agentmail/tips.json", "") }, fine, fine, nil},
-		{"tips cut", func(v *victim) { v.cut("agentmail/tips.json") }, fine, fine, nil},
-		{"tips random", func(v *victim) { v.spoil("agentmail/tips.json") }, fine, fine, nil},
-		{"tips missing", func(v *victim) { v.remove("agentmail/tips.json") }, fine, fine, nil},
-		{"tips null", func(v *victim) { v.write("agentmail/tips.json", "null") }, fine, fine, nil},
+		{"tips empty", func(v *victim) { v.write("agentmail/tips", "") }, fine, fine, nil},
+		{"tips cut", func(v *victim) { v.cut("agentmail/tips") }, fine, fine, nil},
+		{"tips random", func(v *victim) { v.spoil("agentmail/tips") }, fine, fine, nil},
+		{"tips missing", func(v *victim) { v.remove("agentmail/tips") }, fine, fine, nil},
+		{"tips null", func(v *victim) { v.write("agentmail/tips", "null") }, fine, fine, nil},
 		{"tips without trees", func(v *victim) {
-			v.write("agentmail/tips.json", fmt.Sprintf(`{"v":1,"logs":{%q:{"tip":%q,"header":{"format":1}}}}`, v.own, v.tip))
+			v.write("agentmail/tips", fmt.Sprintf("%s\nlog %s %s 1 false 0 0 \"\"\n%s\n", tipsMagic, v.own, v.tip, tipsEnd))
 		}, fine, fine, nil},
 		{"tips of a missing object", func(v *victim) {
-			v.write("agentmail/tips.json", fmt.Sprintf(`{"v":1,"logs":{%q:{"tip":%q,"tree":{"agentmail.json":%q}}}}`, v.own, none, none))
+			v.write("agentmail/tips", fmt.Sprintf("%s\nlog %s %s 1 false 0 0 \"\"\n%s \"agentmail.json\"\n%s\n", tipsMagic, v.own, none, none, tipsEnd))
 		}, fine, fine, nil},
-		{"tips is a directory", func(v *victim) { v.remove("agentmail/tips.json"); os.Mkdir(v.path("agentmail/tips.json"), 0o777) }, fine, fine, nil},
-		{"replica empty", func(v *victim) { v.write("agentmail/replica.json", "") }, Damaged, Damaged, func(*victim) string { return "replica.json" }},
-		{"replica random", func(v *victim) { v.spoil("agentmail/replica.json") }, Damaged, Damaged, func(*victim) string { return "replica.json" }},
-		{"replica of bad form", func(v *victim) { v.write("agentmail/replica.json", `{"v":1,"replica":"../../HEAD"}`) }, Damaged, Damaged, func(*victim) string { return "replica.json" }},
-		{"replica missing", func(v *victim) { v.remove("agentmail/replica.json") }, fine, fine, nil},
+		{"tips is a directory", func(v *victim) { v.remove("agentmail/tips"); os.Mkdir(v.path("agentmail/tips"), 0o777) }, fine, fine, nil},
+		{"replica empty", func(v *victim) { v.write("agentmail/replica", "") }, Damaged, Damaged, func(*victim) string { return "agentmail/replica" }},
+		{"replica random", func(v *victim) { v.spoil("agentmail/replica") }, Damaged, Damaged, func(*victim) string { return "agentmail/replica" }},
+		{"replica of bad form", func(v *victim) { v.write("agentmail/replica", replicaMagic+"../../HEAD 2026-11-21T05:00:00Z\n") }, Damaged, Damaged, func(*victim) string { return "agentmail/replica" }},
+		{"replica of another version", func(v *victim) {
+			v.write("agentmail/replica", "git-agentmail replica 9 "+v.own+" 2026-11-21T05:00:00Z\n")
+		}, Damaged, Damaged, func(*victim) string { return "agentmail/replica" }},
+		{"replica missing", func(v *victim) { v.remove("agentmail/replica") }, fine, fine, nil},
 		{"lock random", func(v *victim) { v.spoil("agentmail/lock") }, fine, fine, nil},
 		{"lock missing", func(v *victim) { v.remove("agentmail/lock") }, fine, fine, nil},
 		{"lock is a directory", func(v *victim) { v.remove("agentmail/lock"); os.Mkdir(v.path("agentmail/lock"), 0o777) }, fine, GitFailed, func(*victim) string { return "agentmail/lock" }},
@@ -156,11 +159,11 @@ func TestDamage(t *testing.T) {
 		{"ref cut", func(v *victim) { v.cut(ref(v)) }, Damaged, Damaged, ref},
 		{"ref symbolic", func(v *victim) { v.write(ref(v), "ref: refs/heads/main\n") }, Damaged, Damaged, ref},
 		{"ref to nothing", func(v *victim) { v.write(ref(v), none+"\n") }, Damaged, Damaged, ref},
-		{"ref to nothing, no memory", func(v *victim) { v.write(ref(v), none+"\n"); v.remove("agentmail/tips.json") }, Damaged, Damaged, ref},
-		{"ref to a tree", func(v *victim) { v.write(ref(v), emptyTree+"\n"); v.remove("agentmail/tips.json") }, Damaged, Damaged, ref},
+		{"ref to nothing, no memory", func(v *victim) { v.write(ref(v), none+"\n"); v.remove("agentmail/tips") }, Damaged, Damaged, ref},
+		{"ref to a tree", func(v *victim) { v.write(ref(v), emptyTree+"\n"); v.remove("agentmail/tips") }, Damaged, Damaged, ref},
 		{"ref to a branch of the user's, no memory", func(v *victim) {
 			v.write(ref(v), git(v.t, v.env, v.dir, "rev-parse", "HEAD")+"\n")
-			v.remove("agentmail/tips.json")
+			v.remove("agentmail/tips")
 		}, Damaged, Damaged, ref},
 		{"ref to a branch of the user's", func(v *victim) { v.write(ref(v), git(v.t, v.env, v.dir, "rev-parse", "HEAD")+"\n") }, fine, fine, nil},
 		{"foreign ref to nothing", func(v *victim) { v.write(logRef(v.foreign), none+"\n") }, Damaged, Damaged, func(v *victim) string { return logRef(v.foreign) }},
@@ -187,7 +190,7 @@ func TestDamage(t *testing.T) {
 		{"newest index missing", func(v *victim) { v.remove(v.pack(2, ".idx")) }, Damaged, Damaged, nil},
 		{"newest pack gone", func(v *victim) { v.remove(v.pack(2, ".idx"), v.pack(2, ".pack"), v.pack(2, ".keep")) }, Damaged, Damaged, nil},
 		{"newest pack gone, no memory", func(v *victim) {
-			v.remove(v.pack(2, ".idx"), v.pack(2, ".pack"), v.pack(2, ".keep"), "agentmail/tips.json")
+			v.remove(v.pack(2, ".idx"), v.pack(2, ".pack"), v.pack(2, ".keep"), "agentmail/tips")
 		}, Damaged, Damaged, ref},
 		{"newest pack and ref gone", func(v *victim) {
 			v.remove(v.pack(2, ".idx"), v.pack(2, ".pack"), v.pack(2, ".keep"), ref(v))
@@ -201,9 +204,9 @@ func TestDamage(t *testing.T) {
 			v.write("objects/pack/pack-"+none+".pack", "x")
 		}, fine, fine, nil},
 
-		{"refs and tips gone", func(v *victim) { v.remove("refs/agentmail/log/"+v.own, "agentmail/tips.json") }, fine, fine, nil},
+		{"refs and tips gone", func(v *victim) { v.remove("refs/agentmail/log/"+v.own, "agentmail/tips") }, fine, fine, nil},
 		{"refs, tips and logs gone after user's gc", func(v *victim) {
-			v.remove("refs/agentmail/log/"+v.own, "logs/refs/agentmail", "agentmail/tips.json")
+			v.remove("refs/agentmail/log/"+v.own, "logs/refs/agentmail", "agentmail/tips")
 			git(v.t, v.env, v.dir, "gc", "-q", "--prune=now")
 		}, fine, fine, nil},
 		{"newer format", func(v *victim) { v.header(`{"format":2}`) }, Newer, Newer, nil},

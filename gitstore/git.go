@@ -109,8 +109,17 @@ func run(ctx context.Context, dir string, env []string, stdin []byte, args ...st
 		cmd.Stdin = bytes.NewReader(stdin)
 	}
 	var out, errb bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errb
-	err := cmd.Run()
+	cmd.Stderr = &errb
+	// The output is read to its end before the wait for the process: a goroutine that
+	// waits for a file costs no thread, one that waits for a process does.
+	pipe, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, rerr := out.ReadFrom(pipe)
+		err = errors.Join(cmd.Wait(), rerr)
+	}
 	var ee *exec.ExitError
 	switch {
 	case err == nil:

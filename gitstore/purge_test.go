@@ -57,9 +57,9 @@ func TestPurge(t *testing.T) {
 		{name: "untouched"},
 		{name: "directory", delete: []string{"agentmail"}},
 		{name: "lock", delete: []string{"agentmail/lock"}},
-		{name: "identity", delete: []string{"agentmail/replica.json"}},
-		{name: "identity and tips", delete: []string{"agentmail/replica.json", "agentmail/tips.json"}},
-		{name: "tips", delete: []string{"agentmail/tips.json"}},
+		{name: "identity", delete: []string{"agentmail/replica"}},
+		{name: "identity and tips", delete: []string{"agentmail/replica", "agentmail/tips"}},
+		{name: "tips", delete: []string{"agentmail/tips"}},
 		{name: "manifest", delete: []string{"agentmail/manifest"}},
 		{name: "cache", delete: []string{"agentmail-cache"}},
 		{name: "refs", delete: []string{"refs/agentmail"}},
@@ -79,7 +79,7 @@ func TestPurge(t *testing.T) {
 			writeFile(t, filepath.Join(dir, ".git", "refs", "agentmail", "log", "0000000000"), "")
 		}},
 		{name: "bad identity", do: func(t *testing.T, env []string, dir string) {
-			writeFile(t, filepath.Join(dir, ".git", "agentmail", "replica.json"), "x")
+			writeFile(t, filepath.Join(dir, ".git", "agentmail", "replica"), "x")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -79,31 +82,92 @@ func isOID(s string) bool {
 // A tip is what this clone last accepted as the end of one log, with what is
 // needed to answer from caches without starting git.
 type tip struct {
-	OID    OID            `json:"tip"`
-	Tree   map[string]OID `json:"tree"` // the top directories and files of the log, by name
-	Header Header         `json:"header"`
+	OID    OID
+	Tree   map[string]OID // the top directories and files of the log, by name
+	Header Header
 }
 
-// tipsFile is agentmail/tips.json. A ref of ours that a stray `fetch --prune`
+// tipsFile names the file of the tips. A ref of ours that a stray `fetch --prune`
 // or `push --mirror` removed or set back is put right from it before anything
 // is answered. It is not synced to disk with every commit: a stale one costs a
 // look, and one that cannot be read means only that nothing is remembered.
-type tipsFile struct {
-	V    int             `json:"v"`
-	Logs map[string]*tip `json:"logs"`
-}
+//
+// It is lines and not JSON, as is replicaFile: a hook reads both with every commit,
+// and to decode JSON once takes a new process longer than all its questions of the
+// file system. For each log it has a line, and below it one for each name in its tree:
+//
+//	log <replica> <tip> <format> <ephemeral> <epoch> <upto> <created>
+//	<oid> <name>
+//
+// The two texts at the ends are quoted as in Go. The last line says that it is whole.
+const (
+	tipsFile  = "tips"
+	tipsMagic = "git-agentmail tips 1"
+	tipsEnd   = "end"
+)
 
 func (r *Repo) readTips() map[string]*tip {
-	var f tipsFile
-	if err := readJSON(r.dir("tips.json"), &f); err != nil || f.V != 1 || f.Logs == nil {
-		return map[string]*tip{}
-	}
-	for replica, t := range f.Logs {
-		if t == nil || !isOID(t.OID) || !isOID(t.Tree[headerFile]) {
-			delete(f.Logs, replica)
+	data, err := os.ReadFile(r.dir(tipsFile))
+	if err == nil {
+		if tips, ok := parseTips(string(data)); ok {
+			return tips
 		}
 	}
-	return f.Logs
+	return map[string]*tip{}
+}
+
+func formatTips(logs map[string]*tip) []byte {
+	b := []byte(tipsMagic + "\n")
+	for replica, t := range logs {
+		h := t.Header
+		b = fmt.Appendf(b, "log %s %s %d %t %d %d %q\n", replica, t.OID, h.Format, h.Ephemeral, h.Base.Epoch, h.Base.Upto, h.Created)
+		for name, oid := range t.Tree {
+			b = fmt.Appendf(b, "%s %q\n", oid, name)
+		}
+	}
+	return append(b, tipsEnd+"\n"...)
+}
+
+// parseTips reads what formatTips wrote. A log of which too little is said is left out.
+func parseTips(s string) (map[string]*tip, bool) {
+	tips := map[string]*tip{}
+	var t *tip
+	first, s, _ := strings.Cut(s, "\n")
+	if first != tipsMagic {
+		return nil, false
+	}
+	for line := ""; s != ""; {
+		line, s, _ = strings.Cut(s, "\n")
+		if line == tipsEnd {
+			maps.DeleteFunc(tips, func(_ string, t *tip) bool { return !isOID(t.OID) || !isOID(t.Tree[headerFile]) })
+			return tips, s == ""
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		if word != "log" {
+			name, err := strconv.Unquote(rest)
+			if err != nil || t == nil || !isOID(word) {
+				return nil, false
+			}
+			t.Tree[name] = word
+			continue
+		}
+		w := strings.SplitN(rest, " ", 7)
+		if len(w) < 7 {
+			return nil, false
+		}
+		var errs [5]error
+		t = &tip{OID: w[1], Tree: map[string]OID{}, Header: Header{Replica: w[0]}}
+		t.Header.Format, errs[0] = strconv.Atoi(w[2])
+		t.Header.Ephemeral, errs[1] = strconv.ParseBool(w[3])
+		t.Header.Base.Epoch, errs[2] = strconv.Atoi(w[4])
+		t.Header.Base.Upto, errs[3] = strconv.ParseInt(w[5], 10, 64)
+		t.Header.Created, errs[4] = strconv.Unquote(w[6])
+		if errors.Join(errs[:]...) != nil {
+			return nil, false
+		}
+		tips[w[0]] = t
+	}
+	return nil, false
 }
 
 // isAncestor reports whether a is b or an ancestor of it. Both must exist.

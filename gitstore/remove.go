@@ -139,7 +139,7 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 	}
 	// Who we are and the memory of tips go first: a reader beside us would
 	// restore the refs.
-	for _, name := range []string{"replica.json", "tips.json"} {
+	for _, name := range []string{replicaFile, tipsFile} {
 		if err := os.Remove(s.repo.dir(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return s.repo.writeError("remove "+name, err)
 		}

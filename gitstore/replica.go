@@ -2,47 +2,45 @@ package gitstore
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 )
 
 func cryptoRand(b []byte) { rand.Read(b) }
 
-// replicaFile is agentmail/replica.json: who this clone is. It is made at the
-// first durable write, never by a read, a hook or the guard. All linked
-// worktrees share it.
-type replicaFile struct {
-	V       int    `json:"v"`
-	Replica string `json:"replica"`
-	Created string `json:"created"`
-}
+// replicaFile names the file that says who this clone is: "git-agentmail replica 1",
+// the id and when it was taken, in one line. It is made at the first durable write, never
+// by a read, a hook or the guard. All linked worktrees share it.
+const (
+	replicaFile  = "replica"
+	replicaMagic = "git-agentmail replica 1 "
+)
 
 func isReplica(s string) bool { return len(s) == 10 && strings.Trim(s, crockford) == "" }
 
 // replica returns this clone's id, or "" before its first write.
 func (r *Repo) replica() (string, error) {
-	var f replicaFile
-	err := readJSON(r.dir("replica.json"), &f)
+	name := r.dir(replicaFile)
+	data, err := os.ReadFile(name)
+	rest, ok := strings.CutPrefix(string(data), replicaMagic)
+	id, _, whole := strings.Cut(rest, " ")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case errors.Is(err, fs.ErrPermission):
-		return "", errf(ReadOnly, "read %q: %w", r.dir("replica.json"), err)
-	case err != nil || !isReplica(f.Replica):
-		return "", errf(Damaged, "%q does not say who this clone is; delete it and this clone takes a new identity, no mail is lost", r.dir("replica.json")).
-			hint("rm %s", r.dir("replica.json"))
+		return "", errf(ReadOnly, "read %q: %w", name, err)
+	case err != nil || !ok || !whole || !isReplica(id):
+		return "", errf(Damaged, "%q does not say who this clone is; delete it and this clone takes a new identity, no mail is lost", name).
+			hint("rm %s", name)
 	}
-	return f.Replica, nil
+	return id, nil
 }
 
 func (s *Store) saveReplica(id string) error {
-	data, err := json.Marshal(replicaFile{1, id, s.opt.Now().UTC().Format("2006-01-02T15:04:05Z")})
-	if err != nil {
-		return err
-	}
-	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir("replica.json"), append(data, '\n'), true)
+	line := replicaMagic + id + " " + s.opt.Now().UTC().Format("2006-01-02T15:04:05Z") + "\n"
+	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir(replicaFile), []byte(line), true)
 }
 
 const crockford = "0123456789abcdefghjkmnpqrstvwxyz"

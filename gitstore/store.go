@@ -26,7 +26,6 @@ package gitstore
 import (
 	"compress/zlib"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -133,7 +132,7 @@ func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// tips.json first: a writer moves the ref and then writes the file, so in
+	// The tips first: a writer moves the ref and then writes the file, so in
 	// this order the ref is never seen behind the file without reason.
 	known := s.repo.readTips()
 	refs, err := s.repo.logTips()
@@ -231,13 +230,9 @@ func (s *Store) restore(ctx context.Context, sn *Snapshot, back map[string]OID, 
 	return failed
 }
 
-// remember writes tips.json for sn. The caller holds the lock.
+// remember writes down the tips of sn. The caller holds the lock.
 func (s *Store) remember(sn *Snapshot) error {
-	data, err := json.Marshal(tipsFile{1, sn.logs})
-	if err != nil {
-		return err
-	}
-	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir("tips.json"), append(data, '\n'), false)
+	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir(tipsFile), formatTips(sn.logs), false)
 }
 
 // MakeCache makes the directory of the caches.

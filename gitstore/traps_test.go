@@ -539,7 +539,7 @@ func TestIdentityWithoutLog(t *testing.T) {
 	put(t, open(t, env, dir, Options{}), "old", "1")
 	ref := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
 	tip := git(t, env, dir, "rev-parse", ref)
-	for _, name := range []string{"agentmail/tips.json", ref, "logs/" + ref} {
+	for _, name := range []string{"agentmail/tips", ref, "logs/" + ref} {
 		if err := os.Remove(filepath.Join(dir, ".git", filepath.FromSlash(name))); err != nil {
 			t.Fatal(err)
 		}

@@ -303,7 +303,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 	if after != sn {
 		// The write is durable; what follows is only for speed and tidiness.
 		if err := s.remember(after); err != nil {
-			s.opt.Report("could not write tips.json: " + err.Error())
+			s.opt.Report("could not write down the tips of the logs: " + err.Error())
 		}
 		s.opt.AfterCommit(sn, after, tx.created)
 		if err := s.mergePacks(ctx); err != nil {

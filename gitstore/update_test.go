@@ -236,7 +236,7 @@ func TestNothingWritten(t *testing.T) {
 	if v != "" || err != nil {
 		t.Errorf("%q, %v", v, err)
 	}
-	for _, name := range []string{"agentmail/replica.json", "refs/agentmail"} {
+	for _, name := range []string{"agentmail/replica", "refs/agentmail"} {
 		if _, err := os.Stat(filepath.Join(dir, ".git", name)); err == nil {
 			t.Errorf("%s was made", name)
 		}

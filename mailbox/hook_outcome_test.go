@@ -80,7 +80,7 @@ func TestOutcomes(t *testing.T) {
 		}, result{true, unchecked}, result{true, unchecked}, "AGENTMAIL_BYPASS"}, // to look at commits git reads it as well
 		{"a ref without an object", func(w *world) {
 			uncache(w)
-			os.Remove(filepath.Join(w.dir, ".git/agentmail/tips.json"))
+			os.Remove(filepath.Join(w.dir, ".git/agentmail/tips"))
 			ref := strings.Fields(w.in("for-each-ref", "--format=%(refname)", "refs/agentmail/log"))[0]
 			if err := os.WriteFile(filepath.Join(w.dir, ".git", ref), []byte(strings.Repeat("ab", 20)+"\n"), 0o666); err != nil {
 				w.t.Fatal(err)
@@ -118,7 +118,7 @@ func TestOutcomes(t *testing.T) {
 				w.t.Fatal(err)
 			}
 			for _, n := range names {
-				if filepath.Base(n) != "replica.json" {
+				if filepath.Base(n) != "replica" {
 					os.RemoveAll(n)
 				}
 			}

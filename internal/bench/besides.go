@@ -108,7 +108,7 @@ func (b *bench) chain(dir string, n int) error {
 		return err
 	}
 	// The same clone goes on writing, with packs of its own.
-	id := filepath.Join(".git", "agentmail", "replica.json")
+	id := filepath.Join(".git", "agentmail", "replica")
 	data, err := os.ReadFile(filepath.Join(scratch, id))
 	if err == nil {
 		err = put(dir, id, string(data))

@@ -1,0 +1,45 @@
+package gitstore
+
+import (
+	"maps"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/quick"
+)
+
+// TestTips: what is written down of the tips is read again, whatever a log that came
+// from elsewhere calls its files, and a file that was cut anywhere is not believed.
+func TestTips(t *testing.T) {
+	oid := strings.Repeat("ab", 20)
+	round := func(names []string, created string, format, epoch int, upto int64, ephemeral bool) bool {
+		logs := map[string]*tip{}
+		for i, replica := range []string{"w4vvf99z4q", "q3k9xd2m7a"} {
+			tree := map[string]OID{headerFile: oid}
+			for _, n := range names[:len(names)*i] {
+				tree[n] = oid
+			}
+			logs[replica] = &tip{OID: oid, Tree: tree, Header: Header{Format: format, Replica: replica, Created: created, Ephemeral: ephemeral, Base: Base{epoch, upto}}}
+		}
+		text := string(formatTips(logs))
+		got, ok := parseTips(text)
+		for i := range text {
+			if _, whole := parseTips(text[:i]); whole && i < len(text)-1 {
+				t.Errorf("cut after %d bytes, and believed: %q", i, text[:i])
+				return false
+			}
+		}
+		return ok && maps.EqualFunc(got, logs, func(a, b *tip) bool { return reflect.DeepEqual(a, b) })
+	}
+	if err := quick.Check(round, nil); err != nil {
+		t.Error(err)
+	}
+	if !round([]string{"a b", "new\nline", "quote\"", "\xff\x00", "log ", "end", ""}, "2026-11-21T05:00:00Z \n", 1, 0, 0, false) {
+		t.Error("names as bytes do not come back")
+	}
+	// A log that says too little of itself is looked up again; the others are not.
+	text := string(formatTips(map[string]*tip{"w4vvf99z4q": {OID: oid, Tree: map[string]OID{headerFile: oid}}, "q3k9xd2m7a": {OID: oid}}))
+	if got, ok := parseTips(text); !ok || len(got) != 1 || got["w4vvf99z4q"] == nil {
+		t.Errorf("got %v, %v", got, ok)
+	}
+}
