@@ -142,6 +142,14 @@ func parseNameStatus(out []byte) ([]Commit, error) {
 
 // HeadCommit returns the newest commit of this worktree and what it changes.
 func (r *Repo) HeadCommit(ctx context.Context) (Commit, error) {
+	if c, ok := r.newest(); ok {
+		return c, nil
+	}
+	return r.askHead(ctx)
+}
+
+// askHead asks git, of any commit.
+func (r *Repo) askHead(ctx context.Context) (Commit, error) {
 	args := append([]string{"diff-tree", "-r", "-c", "--root", "--no-ext-diff", "--always"}, diffFlags...)
 	out, err := r.ask(ctx, nil, append(args, "HEAD", "--")...)
 	if err != nil {

@@ -1,0 +1,155 @@
+//go:build unix
+
+package gitstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestNewest commits random changes of a random tree. What is read from the files of the
+// objects is what git says, and where it is not read, git has a reason to be asked.
+func TestNewest(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	sub := filepath.Join(dir, "..", "sub")
+	user(t, env, filepath.Dir(dir), "init", "-q", sub)
+	var modules []OID
+	for i := range 2 {
+		user(t, env, sub, "commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
+		modules = append(modules, git(t, env, sub, "rev-parse", "HEAD"))
+	}
+	change := func() {
+		// Few names, so that files and directories take each other's places.
+		names := []string{"a", "b", "a.b", "a-b", "ab", "new\nline", "\xff", "é"}
+		var path string
+		for range 1 + r.IntN(3) {
+			path = filepath.Join(path, names[r.IntN(len(names))])
+		}
+		full := filepath.Join(dir, path)
+		for p := filepath.Dir(full); len(p) > len(dir); p = filepath.Dir(p) {
+			if st, err := os.Lstat(p); err == nil && !st.IsDir() {
+				os.Remove(p)
+			}
+		}
+		if kind := r.IntN(8); kind > 0 {
+			if st, err := os.Lstat(full); err == nil && (st.IsDir() || kind != 2) {
+				os.RemoveAll(full)
+			}
+			os.MkdirAll(filepath.Dir(full), 0o777)
+			switch kind {
+			case 1: // deleted
+			case 2:
+				if os.Chmod(full, 0o777) == nil {
+					return
+				}
+				fallthrough
+			case 3:
+				os.Symlink(fmt.Sprint(r.IntN(3)), full)
+			default:
+				os.WriteFile(full, []byte(fmt.Sprint(r.IntN(5))), 0o666)
+			}
+			return
+		}
+		git(t, env, dir, "update-index", "--add", "--cacheinfo", "160000,"+modules[r.IntN(2)]+",module")
+	}
+	repo := find(t, env, dir)
+	read := 0
+	for i := range 80 {
+		for range 1 + r.IntN(6) {
+			change()
+		}
+		git(t, env, dir, "-c", "core.safecrlf=false", "add", "-A", "--", ".", ":(exclude)module")
+		user(t, env, dir, "commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
+		if i == 20 {
+			git(t, env, dir, "checkout", "-q", "--detach")
+		}
+		want, err := repo.askHead(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := repo.newest()
+		if ok {
+			read++
+		}
+		if ok && !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d, commit %d: read %+v, git says %+v", seed, i, got, want)
+		}
+		if !ok && i > 0 && len(want.Changed) < 10 && !t.Failed() {
+			t.Errorf("seed %d, commit %d: git was asked for %+v", seed, i, want)
+		}
+	}
+	if read < 40 {
+		t.Errorf("only %d of 80 commits were read", read)
+	}
+
+	asked := func(what string) {
+		t.Helper()
+		if c, ok := repo.newest(); ok {
+			t.Errorf("%s: git was not asked: %+v", what, c)
+		}
+	}
+	commit := func() {
+		t.Helper()
+		user(t, env, dir, "commit", "-q", "--allow-empty", "-m", "x")
+		if _, ok := repo.newest(); !ok {
+			t.Fatal("not read")
+		}
+	}
+	commit()
+	git(t, env, dir, "replace", "HEAD", "HEAD~3")
+	asked("a replaced commit")
+	git(t, env, dir, "pack-refs", "--all")
+	asked("a replaced commit, packed")
+	git(t, env, dir, "replace", "-d", "HEAD")
+	os.RemoveAll(filepath.Join(dir, ".git", "refs", "replace"))
+	commit()
+	tip := git(t, env, dir, "rev-parse", "HEAD")
+	for _, name := range []string{"info/grafts", "shallow"} {
+		file := filepath.Join(dir, ".git", name)
+		writeFile(t, file, tip+"\n")
+		asked(name)
+		os.Remove(file)
+	}
+	git(t, env, dir, "checkout", "-q", "-b", "side", "HEAD~1")
+	user(t, env, dir, "commit", "-q", "--allow-empty", "-m", "side")
+	git(t, env, dir, "checkout", "-q", "-")
+	user(t, env, dir, "merge", "-q", "--no-ff", "-s", "ours", "-m", "merge", "side")
+	asked("a merge")
+	commit()
+	for i := range 60 {
+		writeFile(t, filepath.Join(dir, fmt.Sprint("many", i), "file"), "x")
+	}
+	git(t, env, dir, "add", "-A")
+	user(t, env, dir, "commit", "-q", "-m", "many")
+	asked("more objects than are worth it")
+	commit()
+	object := filepath.Join(dir, ".git", "objects", git(t, env, dir, "rev-parse", "HEAD")[:2], git(t, env, dir, "rev-parse", "HEAD")[2:])
+	data, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", string(data[:len(data)/2]), strings.Repeat("x", len(data))} {
+		os.Chmod(object, 0o666)
+		writeFile(t, object, bad)
+		asked("a broken commit")
+	}
+	writeFile(t, object, string(data))
+	commit()
+	git(t, env, dir, "checkout", "-q", "-B", "packed")
+	git(t, env, dir, "pack-refs", "--all")
+	asked("a packed branch")
+	commit()
+	git(t, env, dir, "repack", "-q", "-a", "-d")
+	asked("packed objects")
+}
