@@ -50,6 +50,8 @@ fuzz:
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./hooks/agenthook -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./picture -run '^$$' -fuzz '^FuzzWebP$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./picture -run '^$$' -fuzz '^FuzzEncode$$' -fuzztime $(FUZZTIME)
 
 # Optimising would take half of the time and find nothing. The two largest packages
 # do not compile in parallel, so two targets do. What runs here was built already.

@@ -19,8 +19,11 @@ func samples() []Record {
 	return []Record{
 		&Message{Header: head(), FromName: "BlueLake", To: []string{"2222222222"}, ToNames: []string{"GreenCastle"}, BCC: []string{"3333333333"},
 			Thread: "FEAT-123", Subject: "Starting auth refactor ✓", Importance: Normal, AckRequired: true,
-			Attachments: []Attachment{{"a.png", 3, strings.Repeat("ab", 32), AttachmentPath(strings.Repeat("ab", 32), "a.png"), "image/png"}},
-			Body:        "I hold it.\r\n\n---\n\nnot a head\n"},
+			Attachments: []Attachment{
+				{"a.png", 3, strings.Repeat("ab", 32), AttachmentPath(strings.Repeat("ab", 32), "a.png"), "image/png", 0, 0},
+				{"b.png", 3, strings.Repeat("ab", 32), AttachmentPath(strings.Repeat("ab", 32), "b.png"), "image/png", 640, 480},
+			},
+			Body: "I hold it.\r\n\n---\n\nnot a head\n"},
 		&Message{Header: head(), FromName: "BlueLake", To: []string{}, ToNames: []string{}, Subject: "", Importance: Low},
 		&AgentChange{Header: head(), Agent: "0123456789", Name: ptr("BlueLake"), Program: ptr(""), Home: ptr("rrrrrrrrrr")},
 		&Receipt{Header: head(), Read: []string{"2222222222"}, Ack: []string{"3333333333", "4444444444"}},
@@ -113,6 +116,28 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 		if r, err := Decode(tt.path, []byte(tt.data)); CodeOf(err) != Corrupt {
 			t.Errorf("%s: got %#v, %v, want corrupt", tt.name, r, err)
+		}
+	}
+}
+
+// TestPixels: an attachment from before they were recorded stays as it is, and they stand
+// both or not at all.
+func TestPixels(t *testing.T) {
+	m := samples()[0]
+	good, err := Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(good), `,"width":640,"height":480`, "", 1)
+	if old == string(good) || strings.Contains(old, "width") {
+		t.Fatalf("encoded as\n%s", good)
+	}
+	if r, err := Decode(m.Path(), []byte(old)); err != nil || r.(*Message).Attachments[1].Width != 0 {
+		t.Errorf("%v\n%s", err, old)
+	}
+	for _, pixels := range []string{`,"width":640`, `,"height":480`, `,"width":0,"height":0`, `,"width":-1,"height":-1`, `,"height":480,"width":640`, `,"width":640.5,"height":480`} {
+		if r, err := Decode(m.Path(), []byte(strings.Replace(string(good), `,"width":640,"height":480`, pixels, 1))); CodeOf(err) != Corrupt {
+			t.Errorf("%s: got %#v, %v, want corrupt", pixels, r, err)
 		}
 	}
 }

@@ -98,6 +98,10 @@ type Attachment struct {
 	SHA256 string `json:"sha256"`
 	Path   string `json:"path"` // in the log
 	Type   string `json:"type"` // media type
+
+	// Pixels of an image whose header could be read, else 0.
+	Width  int `json:"width,omitempty"`
+	Height int `json:"height,omitempty"`
 }
 
 // MaxAttachment is the greatest size of an attachment in bytes.
@@ -167,6 +171,11 @@ func (m *Message) check() error {
 	for _, id := range m.Recipients() {
 		if !IsID(id) {
 			return fmt.Errorf("recipient %q is not an id", id)
+		}
+	}
+	for _, a := range m.Attachments {
+		if a.Width < 0 || a.Height < 0 || (a.Width == 0) != (a.Height == 0) {
+			return fmt.Errorf("attachment %q cannot be %d by %d pixels", a.Name, a.Width, a.Height)
 		}
 	}
 	switch m.Importance {

@@ -70,7 +70,7 @@ func optional(s string) *string {
 func attachments(m *mail.Message) []Attachment {
 	out := []Attachment{}
 	for _, a := range m.Attachments {
-		out = append(out, Attachment{a.Name, a.Type, a.Size, a.SHA256, a.Path})
+		out = append(out, Attachment{a.Name, a.Type, a.Size, a.SHA256, a.Path, a.Width, a.Height})
 	}
 	return out
 }

@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"mime"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -93,6 +91,10 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 			return SendResult{}, err
 		}
 	}
+	files, err := b.prepare(ctx, d.Attach)
+	if err != nil {
+		return SendResult{}, err
+	}
 	out := SendResult{Deliveries: []Delivery{}}
 	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = SendResult{Deliveries: []Delivery{}, Warnings: slices.Clone(warnings)}
@@ -134,7 +136,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 				return "", err
 			}
 		}
-		if err := w.attach(m, d.Attach); err != nil {
+		if err := w.attach(m, files); err != nil {
 			return "", err
 		}
 		m.Header = w.head(me.ID)
@@ -431,44 +433,4 @@ func (w *writer) file(path string) ([]byte, bool, error) {
 	}
 	f, ok, err := w.tx.Snapshot().Get(w.ctx, w.tx.Replica(), path)
 	return f.Data, ok, asMail(err)
-}
-
-// attach stores files by their content: one that is there already is not
-// written again.
-func (w *writer) attach(m *mail.Message, files []AttachFile) error {
-	for _, f := range files {
-		if len(f.Data) > mail.MaxAttachment {
-			return mail.Errorf(mail.Invalid, "attachment %q of %d bytes is larger than %d; nothing was sent", f.Name, len(f.Data), mail.MaxAttachment)
-		}
-		name := path.Base(strings.ReplaceAll(f.Name, `\`, "/"))
-		if name == "." || name == "/" || name == ".." || len(name) > 255 || !utf8.ValidString(name) {
-			return mail.Errorf(mail.Invalid, "attachment %q has no usable name; nothing was sent", f.Name)
-		}
-		sum := fmt.Sprintf("%x", sha256.Sum256(f.Data))
-		a := mail.Attachment{Name: name, Size: int64(len(f.Data)), SHA256: sum, Path: mail.AttachmentPath(sum, name), Type: mediaType(name, f.Data)}
-		_, there, err := w.file(a.Path)
-		if err != nil {
-			return err
-		}
-		if !there {
-			if err := w.tx.Create(a.Path, f.Data); err != nil {
-				return asMail(err)
-			}
-		}
-		m.Attachments = append(m.Attachments, a)
-	}
-	return nil
-}
-
-// mediaType goes by the name, then by whether it is text. (net/http would guess
-// more, and cost every hook a millisecond.)
-func mediaType(name string, data []byte) string {
-	t, _, _ := strings.Cut(mime.TypeByExtension(strings.ToLower(path.Ext(name))), ";")
-	switch {
-	case t != "":
-		return t
-	case utf8.Valid(data):
-		return "text/plain"
-	}
-	return "application/octet-stream"
 }

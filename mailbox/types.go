@@ -90,7 +90,9 @@ type Attachment struct {
 	Type   string `json:"type"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
-	Path   string `json:"path"` // in the log's tree
+	Path   string `json:"path"`            // in the log's tree
+	Width  int    `json:"width,omitempty"` // pixels, of an image whose header could be read
+	Height int    `json:"height,omitempty"`
 }
 
 // Message is a message as the contract shows it.

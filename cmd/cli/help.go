@@ -219,6 +219,8 @@ Settings, in the repository's own git configuration:
   agentmail.otherWorktrees   block (default) or warn
   agentmail.reservations     exclusive (default) or advisory
   agentmail.contacts         handshake (default), strict or off
+  agentmail.images           keep (default), or webp: send a smaller copy of PNG
+                             and GIF along, as lossless WebP
   agentmail.autoReserve      true: an agent's first edit reserves the file
 
 Nothing is pushed anywhere, and no index, branch or file of yours is touched.

@@ -117,7 +117,11 @@ func (a *app) addMessage(t *table, id string, at mailbox.TS, subject string, bet
 func fileNames(list []mailbox.Attachment) string {
 	var names []string
 	for _, f := range list {
-		names = append(names, fmt.Sprintf("%s (%s, %s)", short(f.Name, maxText), short(f.Type, 40), size(f.Size)))
+		pixels := ""
+		if f.Width > 0 {
+			pixels = fmt.Sprintf(", %dx%d", f.Width, f.Height)
+		}
+		names = append(names, fmt.Sprintf("%s (%s%s, %s)", short(f.Name, maxText), short(f.Type, 40), pixels, size(f.Size)))
 	}
 	return strings.Join(names, ", ")
 }

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"io/fs"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"json":     checkJSON,
 			"jsonget":  getJSON,
 			"append":   appendLine,
+			"drawpng":  drawPNG,
 		},
 	})
 }
@@ -131,6 +136,27 @@ func appendLine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = f.WriteString(args[1] + "\n")
 	ts.Check(errors.Join(err, f.Close()))
+}
+
+// drawpng FILE WIDTH HEIGHT makes an image that packs well.
+func drawPNG(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: drawpng FILE WIDTH HEIGHT")
+	}
+	w, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	h, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	m := image.NewNRGBA(image.Rect(0, 0, w, h))
+	r := rand.New(rand.NewSource(1))
+	for y := range min(h, 200) {
+		for x := range min(w, 200) {
+			m.SetNRGBA(x, y, color.NRGBA{uint8(r.Intn(100)), 30, 60, 255})
+		}
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(errors.Join(png.Encode(f, m), f.Close()))
 }
 
 // json [stderr] PATH WANT looks at a value in the JSON on stdout. WANT is the

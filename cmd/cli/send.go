@@ -22,7 +22,9 @@ func newSend(a *app) *cobra.Command {
 when the command returns; no recipient has to be running.
 
 The text comes from -m, from -F, from standard input if that is no terminal,
-else from your editor. It is Markdown and is stored as it is.`,
+else from your editor. It is Markdown and is stored as it is. So is a file sent
+along; after "git config agentmail.images webp" a PNG or GIF is followed by a
+smaller copy of it, as lossless WebP, where there is one.`,
 		Example: `  git agentmail send --to GreenCastle -s "Starting auth" --thread FEAT-123 --ack -m "I hold src/auth."
   git agentmail send --to BlueLake,GreenCastle --importance high -s "Build is red" -F report.md
   go test ./... 2>&1 | git agentmail send --to BlueLake -s "Test output"`,

@@ -26,7 +26,8 @@ var ours = map[string][]string{
 	"hooks/githook":         {"mail"},
 	"hooks/agenthook":       {"mail"},
 	"index":                 {"mail"},
-	"mailbox":               {"gitstore", "index", "guard", "hooks/githook", "mail"},
+	"picture":               {},
+	"mailbox":               {"gitstore", "index", "guard", "hooks/githook", "picture", "mail"},
 	"mcp":                   {"mailbox", "mail"},
 	"web":                   {"mailbox", "mail"},
 	"cmd/cli":               {"mailbox", "mail", "hooks/agenthook"},
@@ -48,6 +49,8 @@ var only = []struct {
 	{"os/exec", []string{"gitstore", "cmd/cli", "internal/bench"}, "git is run in one place, with one environment; the command line asks it for the editor and plays the demo"},
 	{"github.com/gofrs/flock", []string{"gitstore", "index"}, "one lock for writers, one for the indexer"},
 	{"github.com/ncruces/go-sqlite3", []string{"index"}, "sending, reserving and the guard never open a database"},
+	{"github.com/HugoSmits86/nativewebp", []string{"picture"}, "whatever an encoder makes is looked at before it is stored"},
+	{"golang.org/x/image", []string{"picture"}, "an image is decoded where its size was bounded before"},
 	{"github.com/gobwas/glob", []string{"guard"}, "pattern semantics are fixed once"},
 	{"github.com/mark3labs/mcp-go", []string{"mcp", "cmd/git-agentmail-mcp"}, "a young interface, and 5 ms of start-up in every process that links it"},
 	{"github.com/spf13/cobra", []string{"cmd/cli"}, "verbs are commands in one place"},
@@ -59,6 +62,7 @@ var only = []struct {
 var pure = map[string][]string{
 	"guard":           {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
 	"hooks/agenthook": {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "path/filepath", "syscall"},
+	"picture":         {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
 	"mail":            {"os", "os/exec", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2", "io/ioutil", "path/filepath", "syscall"},
 }
 
@@ -163,7 +167,7 @@ func TestClockAndEnvironmentComeIn(t *testing.T) {
 		"gitstore/site.go":           {"os.Environ"},             // asking git for its version
 		"mailbox/ancestors_linux.go": {},
 	}
-	for _, pkg := range []string{"mail", "gitstore", "guard", "mailbox", "hooks/githook", "hooks/agenthook", "index", "mcp", "web"} {
+	for _, pkg := range []string{"mail", "gitstore", "guard", "mailbox", "hooks/githook", "hooks/agenthook", "index", "picture", "mcp", "web"} {
 		files, err := filepath.Glob(filepath.Join(top, filepath.FromSlash(pkg), "*.go"))
 		if err != nil {
 			t.Fatal(err)
