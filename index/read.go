@@ -200,12 +200,15 @@ func (d *DB) Outbox(ctx context.Context, agent string, before Place, n int) ([]L
 		`SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE sender = ? AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{me}, args...)...)
 }
 
-// Thread returns the messages of a thread and the one that has key as its id, oldest
-// first.
-func (d *DB) Thread(ctx context.Context, key string) ([]Letter, error) {
-	return d.letters(ctx, -1, nil, func(*Letter) (bool, error) { return true, nil },
+// Thread returns the messages of a thread and the one that has key as its id: the newest
+// before a place, at most n, oldest first.
+func (d *DB) Thread(ctx context.Context, key string, before Place, n int) ([]Letter, error) {
+	cut, args := before.before()
+	list, err := d.letters(ctx, n, nil, func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil },
 		`SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread
-		WHERE m.thread = (SELECT n FROM thread WHERE key = ?1) OR m.id = ?1 ORDER BY m.ms, m.c, m.id`, key)
+		WHERE (m.thread = (SELECT n FROM thread WHERE key = ?1) OR m.id = ?1) AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{key}, args...)...)
+	slices.Reverse(list)
+	return list, err
 }
 
 // Message returns one message by its whole id; ok is false if there is none.

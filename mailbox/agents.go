@@ -145,17 +145,29 @@ func (b *Box) findToRegister(d *mail.Directory, own string, r RegisterRequest) (
 }
 
 // Agents lists everybody in order of registration, with unread mail and live
-// reservations.
-func (b *Box) Agents(ctx context.Context) ([]AgentRow, error) {
+// reservations; of too many those that registered last. p.Before is a name.
+func (b *Box) Agents(ctx context.Context, p Page) ([]AgentRow, error) {
 	rows := []AgentRow{}
-	err := b.indexed(ctx, func(v *view) (err error) {
-		rows, err = v.agentRows()
+	n, err := p.long().limit()
+	if err != nil {
+		return rows, err
+	}
+	err = b.indexed(ctx, func(v *view) (err error) {
+		list := v.d.List()
+		if p.Before != "" {
+			a := v.d.Lookup(p.Before)
+			if a == nil {
+				return unknownAgent(v.d, p.Before)
+			}
+			list = list[:slices.Index(list, a)]
+		}
+		rows, err = v.agentRows(list[max(0, len(list)-n):])
 		return err
 	})
 	return rows, err
 }
 
-func (v *view) agentRows() ([]AgentRow, error) {
+func (v *view) agentRows(list []*mail.Agent) ([]AgentRow, error) {
 	active, err := v.Activities(v.ctx)
 	if err != nil {
 		return nil, err
@@ -171,7 +183,7 @@ func (v *view) agentRows() ([]AgentRow, error) {
 		}
 	}
 	rows := []AgentRow{}
-	for _, a := range v.d.List() {
+	for _, a := range list {
 		rows = append(rows, AgentRow{v.b.agentView(v.d, a, v.sn.Own(), active[a.ID].Last), active[a.ID].Unread, held[a.ID]})
 	}
 	return rows, nil
@@ -190,14 +202,12 @@ func (b *Box) Whois(ctx context.Context, name string, commits int) (Whois, error
 		if a == nil {
 			return unknownAgent(v.d, name)
 		}
-		rows, err := v.agentRows()
-		for _, row := range rows {
-			if row.ID == a.ID {
-				out.AgentRow = row
-			}
-		}
-		if err != nil || commits <= 0 {
+		rows, err := v.agentRows([]*mail.Agent{a})
+		if err != nil {
 			return err
+		}
+		if out.AgentRow = rows[0]; commits <= 0 {
+			return nil
 		}
 		log, err := b.repo.LogBy(ctx, trailerAgent, a.Name.Value, commits)
 		out.RecentCommits = []Commit{}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -75,9 +76,8 @@ func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d D
 		return c, err
 	}
 	err = b.indexed(ctx, func(v *view) error {
-		list, err := v.Thread(ctx, d.Thread)
-		slices.Reverse(list) // the newest first
-		for _, m := range list[:min(len(list), contactExamine)] {
+		list, err := v.Thread(ctx, d.Thread, index.Place{}, contactExamine)
+		for _, m := range list {
 			for _, id := range append(m.Recipients(), m.By) {
 				c.thread[id] = true
 			}
@@ -296,9 +296,14 @@ func (b *Box) RespondContact(ctx context.Context, who Actor, from string, accept
 	return out, err
 }
 
-// Contacts lists the actor's outgoing links.
-func (b *Box) Contacts(ctx context.Context, who Actor) ([]ContactRow, error) {
+// Contacts lists the actor's outgoing links, the one that changed last first. p.Before is
+// the name of an agent.
+func (b *Box) Contacts(ctx context.Context, who Actor, p Page) ([]ContactRow, error) {
 	if err := who.mayRead(); err != nil {
+		return nil, err
+	}
+	n, err := p.long().limit()
+	if err != nil {
 		return nil, err
 	}
 	sn, err := b.snapshot(ctx)
@@ -313,13 +318,30 @@ func (b *Box) Contacts(ctx context.Context, who Actor) ([]ContactRow, error) {
 	if err := b.links(ctx, sn, d, me); err != nil {
 		return nil, err
 	}
-	rows := []ContactRow{}
+	var list []*mail.Link
 	for _, l := range d.Links {
 		if l.From == me {
-			rows = append(rows, ContactRow{d.Address(l.To), l.Status, l.Reason, ts(l.Updated), ts(l.Expires)})
+			list = append(list, l)
 		}
 	}
-	slices.SortFunc(rows, func(a, b ContactRow) int { return strings.Compare(a.To, b.To) })
+	slices.SortFunc(list, func(a, b *mail.Link) int {
+		return cmp.Or(b.Mark.Compare(a.Mark), strings.Compare(a.To, b.To))
+	})
+	if p.Before != "" {
+		a := d.Lookup(p.Before)
+		if a == nil {
+			return nil, unknownAgent(d, p.Before)
+		}
+		at := slices.IndexFunc(list, func(l *mail.Link) bool { return l.To == a.ID })
+		if at < 0 {
+			return nil, mail.Errorf(mail.NotFound, "%q is no contact of %s: not found in its list", p.Before, who.Name).Hint("git agentmail contact list")
+		}
+		list = list[at+1:]
+	}
+	rows := []ContactRow{}
+	for _, l := range list[:min(n, len(list))] {
+		rows = append(rows, ContactRow{d.Address(l.To), l.Status, l.Reason, ts(l.Updated), ts(l.Expires)})
+	}
 	return rows, nil
 }
 

@@ -150,11 +150,11 @@ func TestHandshake(t *testing.T) {
 	if in := w.inbox(green); len(in) != 1 || in[0].Subject != "hello" {
 		t.Errorf("inbox %v", subjects(in))
 	}
-	rows, err := w.box.Contacts(w.ctx, blue)
+	rows, err := w.box.Contacts(w.ctx, blue, Page{})
 	if err != nil || len(rows) != 1 || rows[0].To != "GreenCastle" || rows[0].Status != mail.LinkApproved || !rows[0].ExpiresTS.Time().After(w.at) {
 		t.Errorf("links of the sender: %+v, %v", rows, err)
 	}
-	if rows, err := w.box.Contacts(w.ctx, green); err != nil || len(rows) != 0 {
+	if rows, err := w.box.Contacts(w.ctx, green, Page{}); err != nil || len(rows) != 0 {
 		t.Errorf("links of the recipient: %+v, %v", rows, err)
 	}
 	// A letter that is refused for one recipient leaves no link to another.
@@ -165,7 +165,7 @@ func TestHandshake(t *testing.T) {
 	}
 	_, err = w.box.Send(w.ctx, red, Draft{To: []string{"GreenCastle", "ShyDeer"}, Subject: "x"})
 	wantCode(t, err, mail.Denied)
-	if rows, err := w.box.Contacts(w.ctx, red); err != nil || len(rows) != 0 {
+	if rows, err := w.box.Contacts(w.ctx, red, Page{}); err != nil || len(rows) != 0 {
 		t.Errorf("links of who was refused: %+v, %v", rows, err)
 	}
 }
@@ -206,7 +206,7 @@ func TestRequestAndRespond(t *testing.T) {
 	if err != nil || no.Approved || no.Updated != 1 || !no.ExpiresTS.Time().IsZero() {
 		t.Errorf("%+v, %v", no, err)
 	}
-	rows, err := w.box.Contacts(w.ctx, blue)
+	rows, err := w.box.Contacts(w.ctx, blue, Page{})
 	if err != nil || len(rows) != 1 || rows[0].Status != mail.LinkBlocked || !rows[0].ExpiresTS.Time().IsZero() {
 		t.Errorf("after no: %+v, %v", rows, err)
 	}
@@ -230,7 +230,7 @@ func TestRequestAndRespond(t *testing.T) {
 	if no, err := w.box.RespondContact(w.ctx, blue, "GreenCastle", false, 0); err != nil || no.Updated != 0 {
 		t.Errorf("%+v, %v", no, err)
 	}
-	if rows, err := w.box.Contacts(w.ctx, green); err != nil || len(rows) != 0 {
+	if rows, err := w.box.Contacts(w.ctx, green, Page{}); err != nil || len(rows) != 0 {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	if ok, err := w.box.RespondContact(w.ctx, blue, "GreenCastle", true, 0); err != nil || ok.Updated != 1 {

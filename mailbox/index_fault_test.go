@@ -18,7 +18,7 @@ func TestIndexOfUsersText(t *testing.T) {
 	w.inbox(blue)
 	before := w.box.index
 	for _, key := range []string{"converting", "no such table", "sql: Scan error"} {
-		if _, err := w.box.Thread(w.ctx, blue, key); mail.CodeOf(err) != mail.NotFound {
+		if _, err := w.box.Thread(w.ctx, blue, key, Page{}); mail.CodeOf(err) != mail.NotFound {
 			t.Errorf("thread %q: %v", key, err)
 		}
 		if _, err := w.box.Search(w.ctx, blue, SearchQuery{Query: "x", From: key}); mail.CodeOf(err) != mail.NotFound {

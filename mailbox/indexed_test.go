@@ -229,11 +229,13 @@ func (g *indexGame) answers(b *Box, w *world) string {
 		st, err := b.Status(w.ctx, who)
 		s.add("status "+who.Name, []any{st.Unacked, st.UnackedCount, st.Urgent, st.UrgentCount, st.Messages}, err)
 		for _, key := range g.keys() {
-			v, err := b.Thread(w.ctx, who, key)
-			s.add("thread "+key, v, err)
+			for _, p := range g.pages() {
+				v, err := b.Thread(w.ctx, who, key, p)
+				s.add("thread "+key, v, err)
+			}
 		}
 	}
-	rows, err := b.Agents(w.ctx)
+	rows, err := b.Agents(w.ctx, Page{})
 	s.add("agents", rows, err)
 	for i, q := range g.logs() {
 		events, err := b.Log(w.ctx, g.actors(w)[0], q)
@@ -250,6 +252,15 @@ func (g *indexGame) keys() []string {
 		keys = append(keys, g.ids[i])
 	}
 	return keys
+}
+
+// pages are what is asked of each thread.
+func (g *indexGame) pages() []Page {
+	list := []Page{{}, {N: 2}}
+	if len(g.ids) > 0 {
+		list = append(list, Page{N: 3, Before: g.ids[len(g.ids)/2]}, Page{Before: g.ids[len(g.ids)-1]})
+	}
+	return list
 }
 
 func (g *indexGame) logs() []LogQuery {
@@ -330,8 +341,22 @@ func (g *indexGame) folded(w *world) string {
 		slices.Reverse(unacked)
 		s.add("status "+who.Name, []any{unacked[:min(len(unacked), DefaultLimit)], len(unacked), urgent[:min(len(urgent), DefaultLimit)], len(urgent), len(oldestFirst)}, nil)
 		for _, key := range g.keys() {
-			v, err := foldedThread(b, st, oldestFirst, key, func(m *mail.Message) Message { return view(m, who.ID) })
-			s.add("thread "+key, v, err)
+			for _, p := range g.pages() {
+				v, err := foldedThread(b, st, oldestFirst, key, func(m *mail.Message) Message { return view(m, who.ID) })
+				if err == nil && p.Before != "" {
+					at := slices.IndexFunc(oldestFirst, func(m *mail.Message) bool { return m.ID == p.Before })
+					if at < 0 {
+						err = mail.Errorf(mail.NotFound, "no such message")
+					}
+					v.Messages = slices.DeleteFunc(v.Messages, func(v Message) bool {
+						return !slices.ContainsFunc(oldestFirst[:max(at, 0)], func(m *mail.Message) bool { return m.ID == v.ID })
+					})
+				}
+				if p.N > 0 {
+					v.Messages = v.Messages[max(0, len(v.Messages)-p.N):]
+				}
+				s.add("thread "+key, v, err)
+			}
 		}
 	}
 	rows := []AgentRow{}

@@ -175,7 +175,7 @@ func TestSession(t *testing.T) {
 	if err != nil || reply.Subject != "Re: Starting auth refactor" || *reply.ThreadID != "FEAT-123" || reply.To[0] != "BlueLake" || !reply.AckRequired {
 		t.Fatalf("reply: %+v, %v", reply, err)
 	}
-	th, err := w.box.Thread(w.ctx, blue, "FEAT-123")
+	th, err := w.box.Thread(w.ctx, blue, "FEAT-123", Page{})
 	if err != nil || len(th.Messages) != 2 {
 		t.Fatalf("thread: %+v, %v", th, err)
 	}

@@ -97,6 +97,14 @@ func (p Page) limit() (int, error) {
 	return min(p.N, MaxLimit), nil
 }
 
+// long is p for a list that is mostly wanted whole.
+func (p Page) long() Page {
+	if p.N == 0 {
+		p.N = MaxLimit
+	}
+	return p
+}
+
 // page returns those of list, newest first, that keep picks, after the element
 // with id Before. That one need not be picked itself: a message that was read
 // since is still a place in the list of what is unread.
@@ -365,24 +373,34 @@ func orNone(list []string) string {
 // Thread returns the messages of a thread, oldest first. The key is a thread's
 // name or, failing that, the id of a message: a conversation that began without
 // a name goes by the id of its first message.
-func (b *Box) Thread(ctx context.Context, who Actor, key string) (ThreadView, error) {
+func (b *Box) Thread(ctx context.Context, who Actor, key string, p Page) (ThreadView, error) {
 	if who.err != nil {
 		return ThreadView{}, who.err
 	}
+	n, err := p.long().limit()
+	if err != nil {
+		return ThreadView{}, err
+	}
 	out := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: []Message{}}
-	err := b.indexed(ctx, func(v *view) error {
+	err = b.indexed(ctx, func(v *view) error {
 		out.ThreadID, out.Messages = key, []Message{}
-		var list []index.Letter
+		var some []index.Letter // of the thread, to know whether it is one
 		var err error
 		if key != "" {
-			list, err = v.Thread(ctx, key)
+			some, err = v.Thread(ctx, key, index.Place{}, 2)
 		}
 		// A letter alone stands for the thread that it is in.
-		if n := len(list); err == nil && !(n > 1 || n == 1 && (list[0].Thread == "" || list[0].Thread == key)) {
-			if out.ThreadID, err = v.threadOf(key); err == nil {
-				list, err = v.Thread(ctx, out.ThreadID)
-			}
+		if n := len(some); err == nil && !(n > 1 || n == 1 && (some[0].Thread == "" || some[0].Thread == key)) {
+			out.ThreadID, err = v.threadOf(key)
 		}
+		if err != nil {
+			return err
+		}
+		before, err := v.before(p)
+		if err != nil {
+			return err
+		}
+		list, err := v.Thread(ctx, out.ThreadID, before, n)
 		if err == nil {
 			err = v.bodies(list)
 		}

@@ -130,6 +130,111 @@ func TestInboxFilters(t *testing.T) {
 	wantCode(t, err, mail.NoAgent)
 }
 
+// TestPages: of every list that is mostly wanted whole, the pages are the whole, whatever
+// their size.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	names := []string{"BlueLake", "GreenCastle", "RedFox", "QuietOwl", "ShyDeer", "OldStone", "TallPine"}
+	blue := w.agent(names[0])
+	for _, name := range names[1:] {
+		w.agent(name)
+	}
+	for _, name := range []string{"RedFox", "OldStone", "GreenCastle", "TallPine", "QuietOwl"} {
+		w.pass(time.Second)
+		if _, err := w.box.RequestContact(w.ctx, blue, name, "", 0); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(blue, Draft{To: []string{"BlueLake"}, Subject: name, Thread: "FEAT-1"})
+		w.deliver(blue, Draft{To: []string{"BlueLake"}, Subject: "elsewhere", Thread: "FEAT-2"})
+	}
+	agents := func(p Page) (list []string, err error) {
+		rows, err := w.box.Agents(w.ctx, p)
+		for _, r := range rows {
+			list = append(list, r.Name)
+		}
+		return list, err
+	}
+	contacts := func(p Page) (list []string, err error) {
+		rows, err := w.box.Contacts(w.ctx, blue, p)
+		for _, r := range rows {
+			list = append(list, r.To)
+		}
+		return list, err
+	}
+	thread := func(p Page) (list []string, err error) {
+		v, err := w.box.Thread(w.ctx, blue, "FEAT-1", p)
+		for _, m := range v.Messages {
+			list = append(list, m.ID)
+		}
+		return list, err
+	}
+	for _, tt := range []struct {
+		name        string
+		list        func(Page) ([]string, error)
+		len         int
+		oldestFirst bool
+	}{{"agents", agents, 7, true}, {"contacts", contacts, 5, false}, {"thread", thread, 5, true}} {
+		whole, err := tt.list(Page{})
+		if err != nil || len(whole) != tt.len {
+			t.Errorf("%s: %q, %v", tt.name, whole, err)
+			continue
+		}
+		for n := 1; n <= tt.len+1; n++ {
+			var got []string
+			for before := ""; ; {
+				rows, err := tt.list(Page{N: n, Before: before})
+				if err != nil || len(rows) > n {
+					t.Fatalf("%s: %d rows of %d, %v", tt.name, len(rows), n, err)
+				}
+				if len(rows) == 0 {
+					break
+				}
+				if tt.oldestFirst {
+					got, before = append(rows, got...), rows[0]
+				} else {
+					got, before = append(got, rows...), rows[len(rows)-1]
+				}
+			}
+			if !slices.Equal(got, whole) {
+				t.Errorf("%s, %d at a time: %q, not %q", tt.name, n, got, whole)
+			}
+		}
+		if _, err := tt.list(Page{N: -1}); mail.AsError(err).Type != "INVALID_LIMIT" {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		_, err = tt.list(Page{Before: "zzzzzzzzzz"})
+		if e := wantCode(t, err, mail.NotFound); !strings.Contains(e.Message, "zzzzzzzzzz") {
+			t.Errorf("%s: %s", tt.name, e.Message)
+		}
+	}
+	if rows, _ := agents(Page{}); !slices.Equal(rows, names) {
+		t.Errorf("not in order of registration: %q", rows)
+	}
+	if rows, _ := contacts(Page{}); !slices.Equal(rows, []string{"QuietOwl", "TallPine", "GreenCastle", "OldStone", "RedFox"}) {
+		t.Errorf("not the newest first: %q", rows)
+	}
+	// A name is compared as everywhere; who is there but no contact is no place.
+	if rows, err := contacts(Page{Before: "oldstone"}); err != nil || !slices.Equal(rows, []string{"RedFox"}) {
+		t.Errorf("%q, %v", rows, err)
+	}
+	_, err := contacts(Page{Before: "ShyDeer"})
+	wantCode(t, err, mail.NotFound)
+	// A message of another thread is a place in time.
+	other, err := w.box.Thread(w.ctx, blue, "FEAT-2", Page{N: 1})
+	if err != nil || len(other.Messages) != 1 {
+		t.Fatal(other, err)
+	}
+	if rows, err := thread(Page{Before: other.Messages[0].ID}); err != nil || len(rows) != 5 {
+		t.Errorf("%q, %v", rows, err)
+	}
+	// The thread of one of its messages is found on every page.
+	all, _ := thread(Page{})
+	if v, err := w.box.Thread(w.ctx, blue, all[0], Page{N: 1, Before: all[2]}); err != nil || v.ThreadID != "FEAT-1" || len(v.Messages) != 1 || v.Messages[0].ID != all[1] {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -199,7 +304,7 @@ func TestThread(t *testing.T) {
 		{reply.ID, id, all}, {reply.ID[:6], id, all}, // a letter in the thread stands for it
 		{"FEAT-1", "FEAT-1", []string{named, other}}, {named, "FEAT-1", []string{named, other}}, {other[:7], "FEAT-1", []string{named, other}},
 	} {
-		got, err := w.box.Thread(w.ctx, green, tt.key)
+		got, err := w.box.Thread(w.ctx, green, tt.key, Page{})
 		var ids []string
 		for _, m := range got.Messages {
 			ids = append(ids, m.ID)
@@ -209,7 +314,7 @@ func TestThread(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"FEAT-2", "zzzzzzzzzz", "", "zz"} {
-		_, err := w.box.Thread(w.ctx, green, key)
+		_, err := w.box.Thread(w.ctx, green, key, Page{})
 		if e := wantCode(t, err, mail.NotFound); !strings.Contains(e.Message, "not found") {
 			t.Error(e.Message)
 		}
@@ -276,10 +381,10 @@ func TestReadingChangesNothing(t *testing.T) {
 		w.box.Inbox(w.ctx, who, InboxQuery{})
 		w.box.Outbox(w.ctx, who, Page{}, true)
 		w.box.Show(w.ctx, who, id)
-		w.box.Thread(w.ctx, who, id)
-		w.box.Agents(w.ctx)
+		w.box.Thread(w.ctx, who, id, Page{})
+		w.box.Agents(w.ctx, Page{})
 		w.box.Whois(w.ctx, "BlueLake", 5)
-		w.box.Contacts(w.ctx, who)
+		w.box.Contacts(w.ctx, who, Page{})
 		w.box.Reservations(w.ctx, who, ReservationQuery{All: true, Activity: true})
 		w.box.CheckPaths(w.ctx, who, []string{"src/auth/token.go"})
 		w.box.CheckStaged(w.ctx, who)

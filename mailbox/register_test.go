@@ -64,7 +64,7 @@ func TestRegisterRefuses(t *testing.T) {
 			t.Errorf("%s: details %v", tt.name, e.Details)
 		}
 	}
-	if got, err := w.box.Agents(w.ctx); err != nil || len(got) != 0 {
+	if got, err := w.box.Agents(w.ctx, Page{}); err != nil || len(got) != 0 {
 		t.Errorf("agents after nothing but refusals: %+v, %v", got, err)
 	}
 	// Nobody becomes the person, not even in the person's own clone.
@@ -109,7 +109,7 @@ func TestRegisterRefreshes(t *testing.T) {
 	if again.InceptionTS != first.InceptionTS || !again.LastActiveTS.Time().After(first.LastActiveTS.Time()) {
 		t.Errorf("times: %v, %v", again.InceptionTS, again.LastActiveTS)
 	}
-	if rows, err := w.box.Agents(w.ctx); err != nil || len(rows) != 1 {
+	if rows, err := w.box.Agents(w.ctx, Page{}); err != nil || len(rows) != 1 {
 		t.Errorf("agents: %+v, %v", rows, err)
 	}
 	if r, err := w.box.Register(w.ctx, RegisterRequest{Name: "BlueLake", Program: "p2", Model: "m2", Attachments: "inline"}); err != nil || r.AttachmentsPolicy != "inline" {
@@ -176,7 +176,7 @@ func TestRegisterClash(t *testing.T) {
 		t.Errorf("a refresh of the second: %v", err)
 	}
 	names := []string{}
-	rows, err := w.box.Agents(w.ctx)
+	rows, err := w.box.Agents(w.ctx, Page{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func TestSendIsDelivered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		thread, err := w.box.Thread(w.ctx, who, m.ID)
+		thread, err := w.box.Thread(w.ctx, who, m.ID, Page{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,11 +191,11 @@ func TestSendUnidentified(t *testing.T) {
 	if m, err := w.box.Show(w.ctx, person, id); err != nil || m.From != mail.HumanOverseer {
 		t.Errorf("from %q, %v", m.From, err)
 	}
-	if rows, err := w.box.Agents(w.ctx); err != nil || len(rows) != 2 || rows[1].Person == "" {
+	if rows, err := w.box.Agents(w.ctx, Page{}); err != nil || len(rows) != 2 || rows[1].Person == "" {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	w.send(w.person(), "BlueLake")
-	if rows, err := w.box.Agents(w.ctx); err != nil || len(rows) != 2 {
+	if rows, err := w.box.Agents(w.ctx, Page{}); err != nil || len(rows) != 2 {
 		t.Errorf("registered twice: %+v, %v", rows, err)
 	}
 }

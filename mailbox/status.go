@@ -28,7 +28,7 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 			out.Worktrees = append(out.Worktrees, row)
 		}
 		var err error
-		if out.Agents, err = v.agentRows(); err != nil {
+		if out.Agents, err = v.agentRows(v.d.List()); err != nil {
 			return err
 		}
 		if out.Messages, err = v.Messages(ctx); err != nil {

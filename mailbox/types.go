@@ -183,8 +183,10 @@ type SearchHit struct {
 	Hits        [][2]int `json:"hits"`    // in it
 }
 
-// Page bounds a list, newest first. N of 0 means the default of 20; Before is
-// the id of the message or event to go on after.
+// Page bounds a list: it picks the newest N. Before is the id of the message, event or
+// reservation, or the name of the agent, to go on after, towards older ones. N of 0 means
+// the default of 20, and of MaxLimit for agents, contacts and threads, which are mostly
+// wanted whole. Of more than MaxLimit as many are picked.
 type Page struct {
 	N      int
 	Before string

@@ -10,27 +10,36 @@ import (
 )
 
 func newAgents(a *app) *cobra.Command {
-	return &cobra.Command{
+	var page mailbox.Page
+	cmd := &cobra.Command{
 		Use:   "agents",
 		Short: "list the agents",
 		Long: `Lists everybody who can be written to, with what they run, when they were last
-active, what they hold and how much mail they have not read. Agents of other
-clones are marked: only their own clone can act as them.`,
-		Example: `  git agentmail agents --json`,
-		Args:    noArgs,
+active, what they hold and how much mail they have not read, in order of
+registration. Agents of other clones are marked: only their own clone can act as
+them.`,
+		Example: `  git agentmail agents --json
+  git agentmail agents -n 20 --before BlueLake`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withBox(cmd, func(ctx context.Context, b *mailbox.Box) error {
-				rows, err := b.Agents(ctx)
+				rows, err := b.Agents(ctx, page)
 				if err != nil {
 					return err
 				}
-				if len(rows) == 0 && !a.json {
+				switch {
+				case len(rows) > 0 || a.json:
+				case page.Before != "":
+					a.say("no agents registered before %s", short(page.Before, maxText))
+				default:
 					a.say("no agents; git agentmail register --program NAME --model NAME makes one")
 				}
 				return a.answer(list(rows), func(w *strings.Builder) { a.writeAgents(w, rows) })
 			})
 		},
 	}
+	longPageFlags(cmd, &page, "NAME")
+	return cmd
 }
 
 func (a *app) writeAgents(w *strings.Builder, rows []mailbox.AgentRow) {

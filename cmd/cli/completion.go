@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/git-agentmail/git-agentmail/mail"
+	"github.com/git-agentmail/git-agentmail/mailbox"
 	"github.com/spf13/cobra"
 )
 
@@ -103,7 +104,7 @@ func (a *app) completeNames(root *cobra.Command) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer b.Close()
-		rows, err := b.Agents(cmd.Context())
+		rows, err := b.Agents(cmd.Context(), mailbox.Page{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -87,18 +87,25 @@ func newContactRespond(a *app) *cobra.Command {
 }
 
 func newContactList(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "list",
-		Short:   "list your contacts",
+	var page mailbox.Page
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "list your contacts",
+		Long: `Lists the agents that you have contact with, asked for it, or were denied it by,
+the one where this changed last first.`,
 		Example: `  git agentmail contact list --as BlueLake`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withActor(cmd, func(ctx context.Context, b *mailbox.Box, who mailbox.Actor) error {
-				rows, err := b.Contacts(ctx, who)
+				rows, err := b.Contacts(ctx, who, page)
 				if err != nil {
 					return err
 				}
-				if len(rows) == 0 && !a.json {
+				switch {
+				case len(rows) > 0 || a.json:
+				case page.Before != "":
+					a.say("no contacts of %s before %s", whose(who), short(page.Before, maxText))
+				default:
 					a.say("no contacts of %s", whose(who))
 				}
 				return a.answer(list(rows), func(w *strings.Builder) {
@@ -111,6 +118,8 @@ func newContactList(a *app) *cobra.Command {
 			})
 		},
 	}
+	longPageFlags(cmd, &page, "NAME")
+	return cmd
 }
 
 func newContactPolicy(a *app) *cobra.Command {

@@ -75,9 +75,19 @@ func (f countFlag) Set(s string) error {
 
 // pageFlags adds the flags of every list.
 func pageFlags(cmd *cobra.Command, p *mailbox.Page) {
+	addPageFlags(cmd, p, "ID", "show at most this many (default "+strconv.Itoa(mailbox.DefaultLimit)+")")
+}
+
+// longPageFlags adds them to a list that is mostly wanted whole. kind is what names a
+// place in it.
+func longPageFlags(cmd *cobra.Command, p *mailbox.Page, kind string) {
+	addPageFlags(cmd, p, kind, "show at most this many, the newest (default "+strconv.Itoa(mailbox.MaxLimit)+")")
+}
+
+func addPageFlags(cmd *cobra.Command, p *mailbox.Page, kind, limit string) {
 	f := cmd.Flags()
-	f.VarP(countFlag{&p.N}, "limit", "n", "show at most this many (default "+strconv.Itoa(mailbox.DefaultLimit)+")")
-	f.Var(wordFlag{&p.Before, "ID"}, "before", "go on after this one, towards older ones")
+	f.VarP(countFlag{&p.N}, "limit", "n", limit)
+	f.Var(wordFlag{&p.Before, kind}, "before", "go on after this one, towards older ones")
 }
 
 // noArgs, someArgs and so on return the error that a wrong number of arguments

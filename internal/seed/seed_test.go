@@ -82,7 +82,7 @@ func TestIsAMailbox(t *testing.T) {
 	}
 	git(t, env, "-C", dir, "fsck", "--strict")
 
-	agents, err := box.Agents(ctx)
+	agents, err := box.Agents(ctx, mailbox.Page{})
 	if err != nil || len(agents) != 30 {
 		t.Fatalf("agents: %d, %v; want 30", len(agents), err)
 	}
