@@ -186,7 +186,7 @@ type SearchHit struct {
 // Page bounds a list: it picks the newest N. Before is the id of the message, event or
 // reservation, or the name of the agent, to go on after, towards older ones. N of 0 means
 // the default of 20, and of MaxLimit for agents, contacts and threads, which are mostly
-// wanted whole. Of more than MaxLimit as many are picked.
+// wanted whole. A greater N than MaxLimit counts as MaxLimit.
 type Page struct {
 	N      int
 	Before string
