@@ -22,7 +22,7 @@ func TestFromHookIsFind(t *testing.T) {
 			env, root := testEnv(t), t.TempDir()
 			k := mk(t, env, root)
 			for _, dir := range []string{k.write, k.read} {
-				top, err := Find(context.Background(), dir, env)
+				top, err := askWhere(context.Background(), dir, env)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -35,7 +35,7 @@ func TestFromHookIsFind(t *testing.T) {
 						continue
 					}
 					fast++
-					want, err := Find(context.Background(), top.TopLevel, env)
+					want, err := askWhere(context.Background(), top.TopLevel, env)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -38,6 +38,14 @@ type Repo struct {
 // Find resolves the repository that dir belongs to, with the environment as
 // given, so that git's own rules (safe.directory, GIT_DIR in a hook) hold.
 func Find(ctx context.Context, dir string, environ []string) (*Repo, error) {
+	if r, ok := nearby(dir, environ); ok {
+		return r, nil
+	}
+	return askWhere(ctx, dir, environ)
+}
+
+// askWhere has git find the repository.
+func askWhere(ctx context.Context, dir string, environ []string) (*Repo, error) {
 	env := append(append([]string{}, environ...), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
 	// --show-toplevel comes last because it fails where there is no work tree;
 	// what was printed before it is still good.

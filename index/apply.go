@@ -37,7 +37,10 @@ func (d *DB) Apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 	if err := d.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return known(err)
 	}
-	err := d.apply(ctx, version, entries, copies)
+	err := d.needWords()
+	if err == nil {
+		err = d.apply(ctx, version, entries, copies)
+	}
 	if err == nil {
 		err = d.exec(ctx, "COMMIT")
 	}
@@ -233,7 +236,9 @@ func (a *applier) add(e Entry) error {
 		return a.message(e, m, oid, by)
 	}
 	// The same record in another log is one event, but not to the folds: there the log counts.
-	if err := a.run(`INSERT OR IGNORE INTO event VALUES(?, ?, ?, ?, ?, ?, ?)`, h.HLC.MS, h.HLC.N, h.ID, e.Path, oid, e.Replica, by); err != nil {
+	if err := a.run(`INSERT INTO event(ms, c, id, path, oid, replica, by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+		WHERE NOT EXISTS (SELECT 1 FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND path = ?4 AND oid = ?5)`,
+		h.HLC.MS, h.HLC.N, h.ID, shorten(e.Path, placeOf(h)), oid, e.Replica, by); err != nil {
 		return err
 	}
 	switch r := e.Record.(type) {
@@ -572,8 +577,9 @@ func (a *applier) choose(id string) error {
 		return err
 	}
 	for _, query := range []string{
-		`INSERT OR REPLACE INTO receipt SELECT m.id, l.agent, l.read_at, l.ack_at FROM letter l JOIN message m ON m.n = l.msg WHERE m.n = ? AND l.read_at IS NOT NULL`,
-		`DELETE FROM letter WHERE msg = ?`, `DELETE FROM words WHERE rowid = ?`, `DELETE FROM late WHERE n = ?`, `DELETE FROM message WHERE n = ?`,
+		`INSERT OR REPLACE INTO receipt SELECT m.id, l.agent, l.read_at, l.ack_at FROM message m CROSS JOIN agent a
+			JOIN letter l ON l.agent = a.n AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n WHERE m.n = ? AND l.read_at IS NOT NULL`,
+		`DELETE FROM letter WHERE (agent, ms, c, msg) IN (SELECT a.n, m.ms, m.c, m.n FROM message m CROSS JOIN agent a WHERE m.n = ?)`, `DELETE FROM words WHERE rowid = ?`, `DELETE FROM late WHERE n = ?`, `DELETE FROM message WHERE n = ?`,
 	} {
 		if err := a.run(query, n); err != nil {
 			return err

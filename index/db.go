@@ -28,6 +28,8 @@ type DB struct {
 	db   *sql.DB
 	conn *sql.Conn
 	ids  map[int64]string // of agents, by number
+
+	hasWords bool // see needWords
 }
 
 // Open opens the index in file, which must have been made by Create. Damage and
@@ -70,6 +72,10 @@ func create(ctx context.Context, name string, pragmas ...string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.needWords(); err != nil {
+		d.Close()
+		return nil, err
+	}
 	for _, s := range []string{schema, fmt.Sprintf(`INSERT INTO meta VALUES('schema', %d), ('words', %d), ('version', '')`, schemaVersion, wordsVersion)} {
 		if err = d.exec(ctx, s); err != nil {
 			d.Close()
@@ -81,7 +87,10 @@ func create(ctx context.Context, name string, pragmas ...string) (*DB, error) {
 
 // Finish makes a created file durable and fit for others, and closes it.
 func (d *DB) Finish(ctx context.Context) error {
-	err := d.exec(ctx, `INSERT INTO words(words, rank) VALUES('hashsize', 1048576), ('automerge', 4), ('crisismerge', 16)`)
+	err := d.needWords()
+	if err == nil {
+		err = d.exec(ctx, `INSERT INTO words(words, rank) VALUES('hashsize', 1048576), ('automerge', 4), ('crisismerge', 16)`)
+	}
 	for _, p := range []string{"PRAGMA synchronous = FULL", "PRAGMA locking_mode = NORMAL", "PRAGMA journal_mode = WAL"} {
 		if err == nil {
 			err = d.exec(ctx, p)
@@ -91,7 +100,7 @@ func (d *DB) Finish(ctx context.Context) error {
 }
 
 func connect(ctx context.Context, name string, pragmas ...string) (*DB, error) {
-	db, err := driver.Open(name, fts5.Register)
+	db, err := driver.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +117,16 @@ func connect(ctx context.Context, name string, pragmas ...string) (*DB, error) {
 		}
 	}
 	return d, nil
+}
+
+// needWords makes the table of words usable. That is a third of the time that opening
+// takes, and most lists never look at a word.
+func (d *DB) needWords() error {
+	if d.hasWords {
+		return nil
+	}
+	d.hasWords = true
+	return d.conn.Raw(func(c any) error { return fts5.Register(c.(driver.Conn).Raw()) })
 }
 
 // Close closes the file.

@@ -251,17 +251,19 @@ func (d *DB) PlaceOf(ctx context.Context, id string) (Place, error) {
 // Deliveries returns what the recipients of a message have done with it, by id.
 func (d *DB) Deliveries(ctx context.Context, l Letter) (map[string]mail.Delivery, error) {
 	got := map[string]mail.Delivery{}
-	err := d.each(ctx, func(scan func(...any) error) error {
-		var agent int64
-		var readAt, ackAt sql.NullInt64
-		if err := scan(&agent, &readAt, &ackAt); err != nil {
-			return err
+	for _, id := range l.Recipients() {
+		agent, err := d.agentNumber(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-		id, err := d.agentID(ctx, agent)
+		var readAt, ackAt sql.NullInt64
+		if err := d.row(ctx, `SELECT read_at, ack_at FROM letter WHERE agent = ? AND ms = ? AND c = ? AND msg = ?`, agent, l.HLC.MS, l.HLC.N, l.n).
+			Scan(&readAt, &ackAt); err != nil {
+			return nil, err
+		}
 		got[id] = mail.Delivery{Read: mail.Time(readAt.Int64), Ack: mail.Time(ackAt.Int64)}
-		return err
-	}, `SELECT agent, read_at, ack_at FROM letter WHERE msg = ?`, l.n)
-	return got, err
+	}
+	return got, nil
 }
 
 // Activity is what is known of an agent's doings.
@@ -393,14 +395,16 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 		if err := scan(&e.at.ms, &e.at.c, &e.at.id, &e.Path, &oid, &e.Replica); err != nil {
 			return err
 		}
-		if e.OID = hex.EncodeToString(oid); !before.admits(e.at) {
+		if !before.admits(e.at) {
 			return nil
 		}
-		if list = append(list, e); len(list) == n {
+		if len(list) >= n && list[len(list)-1].at != e.at { // of one place they come in any order
 			return errEnough
 		}
+		e.Path, e.OID = lengthen(e.Path, e.at), hex.EncodeToString(oid)
+		list = append(list, e)
 		return nil
-	}, `SELECT ms, c, id, path, oid, replica FROM event `+others+` ORDER BY ms DESC, c DESC, id DESC, path DESC, oid DESC`, args...)
+	}, `SELECT ms, c, id, path, oid, replica FROM event `+others+` ORDER BY ms DESC, c DESC, id DESC`, args...)
 	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
@@ -474,10 +478,10 @@ func (d *DB) About(ctx context.Context, by, path string, covers func(pattern str
 			e := Event{at: p}
 			var oid []byte
 			err := scan(&e.Path, &oid, &e.Replica)
-			e.OID = hex.EncodeToString(oid)
+			e.Path, e.OID = lengthen(e.Path, p), hex.EncodeToString(oid)
 			list = append(list, e)
 			return err
-		}, `SELECT path, oid, replica FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND (?4 < 0 OR by = ?4) ORDER BY path DESC, oid DESC`, p.ms, p.c, p.id, me); err != nil {
+		}, `SELECT path, oid, replica FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND (?4 < 0 OR by = ?4)`, p.ms, p.c, p.id, me); err != nil {
 			return nil, err
 		}
 	}
@@ -505,6 +509,9 @@ func (d *DB) naming(ctx context.Context, path string, by int64, before Place) ([
 	words, _ := splitWords(path)
 	if !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 		return d.letters(ctx, -1, nil, all, from+order, by)
+	}
+	if err := d.needWords(); err != nil {
+		return nil, err
 	}
 	return d.letters(ctx, -1, nil, all, from+` AND m.n IN (SELECT rowid FROM words WHERE words MATCH ?2)`+order, by, `{subject body} : "`+strings.NewReplacer(`"`, `""`, "\x00", " ").Replace(words)+`"`)
 }

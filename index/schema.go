@@ -1,8 +1,15 @@
 package index
 
+import (
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
 // schemaVersion changes with every change of the schema or of what is put into it.
 // A file of another version is built anew.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // What is in the tables, beside what their names say:
 //
@@ -12,7 +19,8 @@ const schemaVersion = 2
 // letter, or not yet, wait in receipt. contested holds the ids of messages of which the
 // logs have copies that differ, which only damage or malice makes. late lists the
 // messages that arrived after newer ones: for all others the order of n is the order
-// of the log.
+// of the log. The path of an event is its directory, with a slash at the end, where the
+// rest of it follows from its time and id.
 //
 // Bodies are not here: they are read from the logs.
 const schema = `
@@ -33,7 +41,6 @@ CREATE TABLE contested(id TEXT PRIMARY KEY) WITHOUT ROWID;
 
 CREATE TABLE letter(agent INT, ms INT, c INT, msg INT, kind INT NOT NULL, urgent INT NOT NULL, ack INT NOT NULL, read_at INT, ack_at INT,
   PRIMARY KEY(agent, ms, c, msg)) WITHOUT ROWID;
-CREATE INDEX letter_message ON letter(msg);
 CREATE INDEX letter_unread ON letter(agent, ms, c) WHERE read_at IS NULL;
 CREATE INDEX letter_unacked ON letter(agent, ms, c) WHERE ack = 1 AND ack_at IS NULL;
 CREATE INDEX letter_waiting ON letter(ms, c) WHERE ack = 1 AND ack_at IS NULL;
@@ -42,8 +49,9 @@ CREATE TABLE receipt(msg TEXT, agent INT, read_at INT, ack_at INT, PRIMARY KEY(m
 
 CREATE TABLE lease(id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 
-CREATE TABLE event(ms INT, c INT, id TEXT, path TEXT, oid BLOB, replica TEXT NOT NULL, by INT NOT NULL,
-  PRIMARY KEY(ms, c, id, path, oid)) WITHOUT ROWID;
+CREATE TABLE event(n INTEGER PRIMARY KEY, ms INT NOT NULL, c INT NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, oid BLOB NOT NULL,
+  replica TEXT NOT NULL, by INT NOT NULL);
+CREATE INDEX event_order ON event(ms, c, id);
 CREATE INDEX event_by ON event(by, ms, c);
 CREATE INDEX event_id ON event(id);
 CREATE TABLE touched(what TEXT, pattern INT, ms INT, c INT, id TEXT, PRIMARY KEY(what, pattern, ms, c, id)) WITHOUT ROWID;
@@ -53,3 +61,21 @@ CREATE TABLE damaged(replica TEXT, path TEXT, why TEXT NOT NULL, PRIMARY KEY(rep
 CREATE VIRTUAL TABLE words USING fts5(subject, body, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
 INSERT INTO words(words, rank) VALUES('rank', 'bm25(4.0, 1.0, 1.5)');
 `
+
+// shorten is what the event table keeps of a path.
+func shorten(path string, at place) string {
+	dir, _, _ := strings.Cut(path, "/")
+	if short := dir + "/"; lengthen(short, at) == path {
+		return short
+	}
+	return path
+}
+
+// lengthen returns the path that shorten was given.
+func lengthen(path string, at place) string {
+	dir, whole := strings.CutSuffix(path, "/")
+	if !whole {
+		return path
+	}
+	return mail.Bucket(dir, time.UnixMilli(at.ms)) + at.id + ".json"
+}

@@ -40,11 +40,14 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	if !ok {
 		return nil, Marks{}, nil
 	}
+	if err := d.needWords(); err != nil {
+		return nil, Marks{}, err
+	}
 	where, args := []string{`words MATCH ?`}, []any{match}
 	narrow := func(cond string, arg any) { where, args = append(where, cond), append(args, arg) }
 	for _, who := range []struct{ id, cond string }{
 		{s.From, `m.sender = ?`},
-		{s.To, `EXISTS (SELECT 1 FROM letter l WHERE l.msg = m.n AND l.agent = ? AND l.kind < 2)`},
+		{s.To, `EXISTS (SELECT 1 FROM letter l WHERE l.agent = ? AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n AND l.kind < 2)`},
 	} {
 		if who.id != "" {
 			number, err := d.agentNumber(ctx, who.id)
