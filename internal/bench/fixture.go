@@ -29,6 +29,7 @@ type bench struct {
 
 	gitVersion string
 	seeded     map[string]*place
+	ref        *reference // see compared
 }
 
 // place is a repository with agents.
