@@ -121,6 +121,11 @@ func (sh sharing) write(tmp, name string, data []byte, sync bool) (err error) {
 			return err
 		}
 	}
+	return sh.replace(tmp, name, data, sync)
+}
+
+// replace is write where the directories must be there.
+func (sh sharing) replace(tmp, name string, data []byte, sync bool) (err error) {
 	f, err := createTemp(tmp)
 	if err != nil {
 		return err
@@ -149,10 +154,12 @@ func (sh sharing) write(tmp, name string, data []byte, sync bool) (err error) {
 	return err
 }
 
+const tempPrefix = ".tmp-"
+
 // createTemp is os.CreateTemp with the mode that the umask leaves.
 func createTemp(dir string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(filepath.Join(dir, ".tmp-"+NewID(cryptoRand)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		f, err := os.OpenFile(filepath.Join(dir, tempPrefix+NewID(cryptoRand)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}

@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // The test binary starts itself again as a process that uses the store: set in
@@ -90,6 +93,14 @@ func runChild(mode string) int {
 		err = childList(c)
 	case "plain":
 		err = childPlain(c)
+	case "cursor":
+		err = childCursor(c)
+	case "notify-poll":
+		err = childNotify(c, time.Hour, pollEvery)
+	case "notify-blind":
+		err = childNotifyBlind(c)
+	case "notify-stop":
+		err = childNotifyStop(c)
 	default:
 		err = fmt.Errorf("no mode %q", mode)
 	}
@@ -278,6 +289,82 @@ func childPlain(c childConfig) error {
 		os.Stdout.WriteString(name + "\n")
 	}
 	return nil
+}
+
+// childNotify prints a line for each piece of news, until standard input ends.
+func childNotify(c childConfig, slow, poll time.Duration) error {
+	s, err := childOpen(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	news := s.notify(ctx, slow, poll)
+	go func() {
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() {
+		}
+		cancel()
+	}()
+	fmt.Println("ready")
+	for range news {
+		fmt.Println("news")
+	}
+	return nil
+}
+
+// childNotifyBlind does it where the kernel gives nobody a watcher.
+func childNotifyBlind(c childConfig) error {
+	if w, err := fsnotify.NewWatcher(); err == nil {
+		w.Close()
+		return errors.New("there is a watcher all the same")
+	}
+	return childNotify(c, time.Hour, pollEvery)
+}
+
+// childNotifyStop prints what is left of as many as have waited and stopped.
+func childNotifyStop(c childConfig) error {
+	s, err := childOpen(c)
+	if err != nil {
+		return err
+	}
+	count := func() (files, routines int) {
+		open, _ := os.ReadDir("/dev/fd")
+		return len(open), runtime.NumGoroutine()
+	}
+	var files, routines int
+	for i := range c.Count {
+		ctx, cancel := context.WithCancel(context.Background())
+		news := s.Notify(ctx)
+		cancel()
+		for range news {
+		}
+		if i == 0 {
+			files, routines = count()
+		}
+	}
+	var f, r int
+	for range 100 { // a goroutine ends a moment after it has said so
+		if f, r = count(); f <= files && r <= routines {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Printf("%d files, %d goroutines more\n", max(0, f-files), max(0, r-routines))
+	return nil
+}
+
+// childCursor saves a cursor at what is there.
+func childCursor(c childConfig) error {
+	s, err := childOpen(c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	sn, err := s.Snapshot(context.Background())
+	if err != nil {
+		return err
+	}
+	return s.SaveCursor(c.Prefix, sn.Version())
 }
 
 // proc is a child at work.

@@ -4,6 +4,7 @@ package gitstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ func lived(t *testing.T, env []string) (s *Store, root, dir string, before map[s
 	}
 	fill(t, s, 0, MaxPacks+5)
 	s.WriteCache("leases.json", []byte("{}"))
+	if err := errors.Join(s.SaveCursor("wait-0000000000", ""), s.CursorDone("wait-0000000000", "mail/x")); err != nil {
+		t.Fatal(err)
+	}
 	writeFile(t, filepath.Join(dir, ".git", AgentFile), "agent\n")
 	writeFile(t, filepath.Join(dir, ".git", "worktrees", "wt", AgentFile), "agent\n")
 	ref := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
@@ -61,6 +65,7 @@ func TestPurge(t *testing.T) {
 		{name: "identity and tips", delete: []string{"agentmail/replica", "agentmail/tips"}},
 		{name: "tips", delete: []string{"agentmail/tips"}},
 		{name: "manifest", delete: []string{"agentmail/manifest"}},
+		{name: "cursors", delete: []string{"agentmail/cursors"}},
 		{name: "cache", delete: []string{"agentmail-cache"}},
 		{name: "refs", delete: []string{"refs/agentmail"}},
 		{name: "refs and reflogs", delete: []string{"refs/agentmail", "logs/refs/agentmail"}},

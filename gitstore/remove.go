@@ -98,8 +98,8 @@ func (s *Store) ourRefs(ctx context.Context) ([]string, error) {
 }
 
 // Purge removes everything that this package put into the repository. With
-// keepMail the refs, their objects and this clone's identity stay. What of ours
-// the user's own refs or index have come to need stays as ordinary packs.
+// keepMail the refs, their objects, this clone's identity and the cursors stay. What of
+// ours the user's own refs or index have come to need stays as ordinary packs.
 // Afterwards the git directory is as if we had never been there, apart from what
 // the user's git wrote meanwhile. Parts that were removed by hand are no trouble.
 func (s *Store) Purge(ctx context.Context, keepMail bool) error {
@@ -169,8 +169,14 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 		return err
 	}
 	// The lock file lies in here too; whoever waits for it notices and finds an
-	// empty store.
-	if err := os.RemoveAll(s.repo.dir()); err != nil {
+	// empty store. A reader beside us may still save its cursor, but does not make the
+	// directory again.
+	for range 10 {
+		if err = os.RemoveAll(s.repo.dir()); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		return s.repo.writeError("remove the mailbox's directory", err)
 	}
 	return nil

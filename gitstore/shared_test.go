@@ -78,6 +78,9 @@ func TestSharedModes(t *testing.T) {
 				put(t, s, fmt.Sprintf("m/%d", i), "x")
 			}
 			s.WriteCache("leases.json", []byte("{}"))
+			if err := s.SaveCursor("x", ""); err != nil {
+				t.Fatal(err)
+			}
 			if err := s.SetUp("init.json", []byte("{}")); err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -10,110 +9,146 @@ import (
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
-// pollEvery is how often a watcher looks for something new. A look reads a few
-// small files and starts no process.
-const pollEvery = 40 * time.Millisecond
-
-// follow calls fn with the records that are added after this moment, in the
-// order of the log, until ctx ends or fn returns an error.
-func (b *Box) follow(ctx context.Context, fn func(*gitstore.Snapshot, []mail.Record) error) error {
-	last, err := b.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	timer := time.NewTicker(pollEvery)
-	defer timer.Stop()
+// follow calls fn with the records that were added since the cursor's place, in the
+// order of the log, and again whenever there are more. It ends when fn says that it
+// is enough or fails, with ctx, or, after at least one look, when until fires. The
+// cursor is moved on before fn is called; saving it is the caller's.
+func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn func(*gitstore.Snapshot, []mail.Record) (enough bool, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	news := b.store.Notify(ctx)
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-		}
 		sn, err := b.snapshot(ctx)
 		if err != nil {
 			return err
 		}
-		if sn.Version() == last.Version() {
-			continue
+		if !c.known {
+			c.start(sn.Version())
 		}
-		files, ok, err := sn.Added(ctx, last.Version())
-		if err != nil {
-			return asMail(err)
-		}
-		last = sn
-		if !ok {
-			continue // a log was rewritten: nothing in it is news
-		}
-		var added []mail.Record
-		if err := b.read(ctx, sn, files, func(_ string, r mail.Record, err error) {
-			if err == nil {
-				added = append(added, r)
+		if sn.Version() != c.at {
+			files, ok, err := sn.Added(ctx, c.at)
+			if err != nil {
+				return asMail(err)
+			}
+			if !ok {
+				b.opt.Report("the logs do not lead on from the place that was kept: one was shortened, set back or removed; it goes on from now")
+				c.start(sn.Version())
 			} else {
-				b.opt.Report(err.Error())
+				added, err := b.inOrder(ctx, sn, files)
+				if err != nil {
+					return err
+				}
+				c.at = sn.Version()
+				if enough, err := fn(sn, added); err != nil || enough {
+					return err
+				}
 			}
-		}); err != nil {
-			return err
 		}
-		slices.SortFunc(added, func(x, y mail.Record) int {
-			if mail.Less(x, y) {
-				return -1
-			}
-			return 1
-		})
-		if err := fn(sn, added); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-until:
+			return nil
+		case <-news:
 		}
 	}
 }
 
-// Watch calls fn with what happens from now on: mail to the actor and changes of
-// reservations, or everything where a person watches. It ends with ctx, without
-// an error, or with fn's error.
+// inOrder reads the records of files and sorts them as the log does.
+func (b *Box) inOrder(ctx context.Context, sn *gitstore.Snapshot, files []gitstore.File) ([]mail.Record, error) {
+	var list []mail.Record
+	err := b.read(ctx, sn, files, func(_ string, r mail.Record, err error) {
+		if err == nil {
+			list = append(list, r)
+		} else {
+			b.opt.Report(err.Error())
+		}
+	})
+	slices.SortFunc(list, func(x, y mail.Record) int {
+		if mail.Less(x, y) {
+			return -1
+		}
+		return 1
+	})
+	return list, err
+}
+
+// Watch calls fn with what happens: mail to the actor and changes of reservations, or
+// everything where a person watches. It goes on where the actor's last Watch in this
+// clone ended; the first begins now, and so does one of which nobody knows whose it
+// is. An event counts as handed over when fn has returned without an error: whoever
+// is killed before that is noted gets it again, and nothing is left out. It ends with
+// ctx, without an error, or with fn's error.
 func (b *Box) Watch(ctx context.Context, who Actor, fn func(Event) error) error {
 	if who.err != nil {
 		return who.err
 	}
-	err := b.follow(ctx, func(sn *gitstore.Snapshot, added []mail.Record) error {
+	c := b.cursor("watch", who)
+	var failed error // of fn
+	err := b.follow(ctx, c, nil, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
 		d, err := b.directory(ctx, sn)
 		if err != nil {
-			return err
+			failed = err
+			return false, err
 		}
+		before := c.done
+		c.done = nil // what comes after this has another place to count from
+		some := false
 		for _, r := range added {
-			switch r := r.(type) {
-			case *mail.Message:
-				if who.Kind == IsAgent && r.RecipientKind(who.ID) == "" {
-					continue
-				}
-			case *mail.LeaseEvent:
-			default:
-				if who.Kind == IsAgent {
-					continue
-				}
+			if before[r.Path()] || !concerns(who, r) {
+				continue
 			}
-			if err := fn(event(d, r)); err != nil {
-				return err
+			if failed = fn(event(d, r)); failed != nil {
+				return false, failed
 			}
+			c.handed(r.Path())
+			some = true
 		}
-		return nil
+		if some {
+			c.save()
+		}
+		return false, nil
 	})
+	if failed == nil {
+		c.save() // what was passed over need not be read again
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
-// Wait blocks until mail for the actor arrives after the call, and returns it.
-// When ctx reaches its deadline first the answer is empty.
-func (b *Box) Wait(ctx context.Context, who Actor) ([]InboxRow, error) {
-	rows := []InboxRow{}
-	if err := who.mayRead(); err != nil {
-		return rows, err
+// concerns reports whether a record is one that the actor is told of.
+func concerns(who Actor, r mail.Record) bool {
+	if who.Kind != IsAgent {
+		return true
 	}
-	done := errors.New("mailbox: something arrived")
-	err := b.follow(ctx, func(sn *gitstore.Snapshot, added []mail.Record) error {
+	switch r := r.(type) {
+	case *mail.Message:
+		return r.RecipientKind(who.ID) != ""
+	case *mail.LeaseEvent:
+		return true
+	}
+	return false
+}
+
+// Wait hands fn the mail to the actor that arrived since its last Wait in this clone
+// and that it has not read since: at once if there is any, else as soon as there is.
+// After limit fn gets an empty list; a limit of 0 is one look. The first Wait begins
+// now. The mail counts as handed over when fn has returned without an error: whoever
+// is killed before that is noted gets it again, and nothing is left out.
+func (b *Box) Wait(ctx context.Context, who Actor, limit time.Duration, fn func([]InboxRow) error) error {
+	if err := who.mayRead(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	c := b.cursor("wait", who)
+	rows := []InboxRow{}
+	err := b.follow(ctx, c, timer.C, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
 		d, err := b.directory(ctx, sn)
 		if err != nil {
-			return err
+			return false, err
 		}
 		me := who.ID
 		if who.Kind == IsPerson && me == "" {
@@ -121,18 +156,28 @@ func (b *Box) Wait(ctx context.Context, who Actor) ([]InboxRow, error) {
 				me = a.ID
 			}
 		}
+		// A receipt of mine came after the message, so it is among these too.
+		read := map[string]bool{}
 		for _, r := range added {
-			if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" {
+			if r, ok := r.(*mail.Receipt); ok && r.By == me {
+				for _, id := range slices.Concat(r.Read, r.Ack) {
+					read[id] = true
+				}
+			}
+		}
+		for _, r := range added {
+			if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" && !read[m.ID] {
 				rows = append(rows, b.inboxRow(d, m, me, mail.Delivery{}, false))
 			}
 		}
-		if len(rows) > 0 {
-			return done
-		}
-		return nil
+		return len(rows) > 0, nil
 	})
-	if len(rows) > 0 || ctx.Err() == context.DeadlineExceeded {
-		return rows, nil
+	if err != nil {
+		return asMail(err)
 	}
-	return rows, asMail(err)
+	if err := fn(rows); err != nil {
+		return err
+	}
+	c.save()
+	return nil
 }

@@ -3,6 +3,8 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -96,16 +98,36 @@ func TestWatch(t *testing.T) {
 	t.Error("it does not end with the caller's error")
 }
 
+// waits calls Wait in another process, as it were, and returns what it hands over.
+func (w *world) waits(who Actor, limit time.Duration) []InboxRow {
+	w.t.Helper()
+	var got []InboxRow
+	err := w.open(w.dir).Wait(w.ctx, who, limit, func(rows []InboxRow) error {
+		got = rows
+		return nil
+	})
+	if err != nil || got == nil {
+		w.t.Fatalf("wait: %+v, %v", got, err)
+	}
+	return got
+}
+
+// expect calls Wait, which must not have to wait, and compares the subjects.
+func (w *world) expect(what string, who Actor, want ...string) {
+	w.t.Helper()
+	if got := subjects(w.waits(who, 0)); !slices.Equal(got, want) {
+		w.t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// TestWait waits for what comes while it waits.
 func TestWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
-	w.send(blue, "GreenCastle") // before: does not count
-	ctx, cancel := context.WithTimeout(w.ctx, 300*time.Millisecond)
-	defer cancel()
-	rows, err := w.open(w.dir).Wait(ctx, green)
-	if err != nil || rows == nil || len(rows) != 0 {
-		t.Errorf("nothing came: %+v, %v", rows, err)
+	w.send(blue, "GreenCastle") // before the first: does not count
+	if rows := w.waits(green, 100*time.Millisecond); len(rows) != 0 {
+		t.Errorf("nothing came: %+v", rows)
 	}
 	for _, tt := range []struct {
 		name string
@@ -119,38 +141,326 @@ func TestWait(t *testing.T) {
 		if tt.who.Kind == IsPerson {
 			w.send(w.person(), "BlueLake") // makes the person known; Wait is told of nobody yet
 		}
+		w.expect(tt.name+": nothing yet", tt.who)
 		got := make(chan []InboxRow, 1)
 		box := w.open(w.dir)
 		go func() {
-			ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
-			defer cancel()
-			rows, err := box.Wait(ctx, tt.who)
-			if err != nil {
+			var all []InboxRow
+			if err := box.Wait(w.ctx, tt.who, time.Minute, func(rows []InboxRow) error {
+				all = append(all, rows...)
+				return nil
+			}); err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 			}
-			got <- rows
+			got <- all
 		}()
-		for sent := false; ; sent = true {
-			select {
-			case rows := <-got:
-				if !sent || len(rows) == 0 || rows[0].Subject != tt.d.Subject {
-					t.Errorf("%s: %+v", tt.name, rows)
-				}
-			case <-time.After(100 * time.Millisecond):
-				w.send(green, "BlueLake") // for others: wakes nobody
-				w.deliver(blue, tt.d)
-				continue
-			}
-			break
+		w.send(green, "BlueLake") // for others: wakes nobody
+		w.deliver(blue, tt.d)
+		if rows := <-got; len(rows) != 1 || rows[0].Subject != tt.d.Subject {
+			t.Errorf("%s: %+v", tt.name, rows)
 		}
 	}
-	if _, err := w.box.Wait(w.ctx, Actor{Kind: IsUnidentified}); mail.CodeOf(err) != mail.NoAgent {
+	nothing := func([]InboxRow) error { return nil }
+	if err := w.box.Wait(w.ctx, Actor{Kind: IsUnidentified}, 0, nothing); mail.CodeOf(err) != mail.NoAgent {
 		t.Errorf("nobody waits: %v", err)
 	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := w.box.Wait(ctx, green, time.Minute, nothing); mail.CodeOf(err) != mail.Cancelled {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// TestWaitGoesOn waits again and again, with what happens between.
+func TestWaitGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	to := func(subject string) string {
+		return w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: subject})
+	}
+	to("before the first")
+	w.expect("the first", green)
+	to("one")
+	w.expect("the next", green, "one")
+	w.expect("not again", green)
+	to("two")
+	w.hold(blue, "src/**")
+	to("three")
+	w.expect("in the order of the log", green, "two", "three")
+	read, acked := to("read"), to("acked")
+	to("unread")
+	if _, err := w.box.Read(w.ctx, green, []string{read}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.box.Ack(w.ctx, green, []string{acked}); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("what was read", green, "unread")
+	both := w.deliver(blue, Draft{To: []string{"GreenCastle", "BlueLake"}, Subject: "both"})
+	if _, err := w.box.Read(w.ctx, blue, []string{both}); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("what another has read", green, "both")
+	w.expect("of another", blue)
+	w.deliver(green, Draft{To: []string{"BlueLake"}, Subject: "to blue"})
+	w.expect("each has a place", green)
+	w.expect("each has a place", blue, "to blue")
+
+	// What could not be handed over comes again.
+	to("lost")
+	failed := errors.New("the pipe is broken")
+	if err := w.box.Wait(w.ctx, green, 0, func([]InboxRow) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("the caller's error comes back as %v", err)
+	}
+	w.expect("after a failure", green, "lost")
+
+	// From another clone.
+	c := w.clone()
+	red := c.agent("RedRiver")
+	c.deliver(red, Draft{To: []string{"GreenCastle"}, Subject: "from afar"})
+	w.fetch(c)
+	w.expect("fetched", green, "from afar")
+	w.expect("fetched, again", green)
+
+	// From a linked worktree, whose clone is this one.
+	box, dir := w.worktree("tree")
+	to("for the worktree")
+	here := *w
+	here.box, here.dir = box, dir
+	here.expect("in a worktree", green, "for the worktree")
+	w.expect("in the main one", green)
+	w.in("pack-refs", "--all")
+	w.expect("after pack-refs", green)
+	to("last")
+	w.in("gc", "-q", "--prune=now")
+	w.expect("after gc", green, "last")
+}
+
+// TestCursorsLost: where the place is of no use, or cannot be kept, it goes on from now
+// and says so, once.
+func TestCursorsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	dir := filepath.Join(w.dir, ".git", "agentmail", "cursors")
+	file := filepath.Join(dir, "wait-"+green.ID)
+	var notes []string
+	look := func() []string {
+		t.Helper()
+		notes = nil
+		box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, Now: func() time.Time { return w.at }, Report: func(s string) { notes = append(notes, s) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer box.Close()
+		var got []InboxRow
+		if err := box.Wait(w.ctx, green, 0, func(rows []InboxRow) error { got = rows; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return subjects(got)
+	}
+	noted := func(what, want string) {
+		t.Helper()
+		if n := len(notes); want == "" && n > 0 || want != "" && (n != 1 || !strings.Contains(notes[0], want)) {
+			t.Errorf("%s: noted %q, want %q", what, notes, want)
+		}
+	}
+	look()
+	noted("the first", "")
+	replace := func(data string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(data), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tip, _ := strings.Cut(string(whole), "log ")
+	tip, _, _ = strings.Cut(tip, "\n")
+	replica, oid, _ := strings.Cut(tip, " ")
+	for _, tt := range []struct{ what, data, note string }{
+		{"damaged", "rubbish", "how far its reader had come"},
+		{"empty", "", "how far its reader had come"},
+		{"a log that is gone", strings.Replace(string(whole), replica, "0000000000", 1), "it goes on from now"},
+		{"a commit that is gone", strings.Replace(string(whole), oid, strings.Repeat("1", 40), 1), "it goes on from now"},
+		{"set back", strings.Replace(string(whole), oid, w.in("rev-parse", "HEAD"), 1), "it goes on from now"},
+	} {
+		w.send(blue, "GreenCastle")
+		replace(tt.data)
+		if got := look(); len(got) != 0 {
+			t.Errorf("%s: %q", tt.what, got)
+		}
+		noted(tt.what, tt.note)
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: tt.what})
+		if got := look(); !slices.Equal(got, []string{tt.what}) {
+			t.Errorf("after %s: %q", tt.what, got)
+		}
+		noted("after "+tt.what, "")
+	}
+	// Nothing can be written: whoever waits is served all the same.
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	w.write(".git/agentmail/cursors", "a file where the directory belongs")
+	if got := look(); len(got) != 0 {
+		t.Errorf("without a place: %q", got)
+	}
+	if len(notes) != 2 || !strings.Contains(notes[0], "it goes on from now") || !strings.Contains(notes[1], "may be shown again") {
+		t.Errorf("without a place: noted %q", notes)
+	}
+}
+
+// events runs Watch in another process, as it were, until n events were handed over, of
+// which the last one is refused if stop is set.
+func (w *world) events(who Actor, n int, stop error) []string {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	defer cancel()
+	var got []string
+	err := w.open(w.dir).Watch(ctx, who, func(e Event) error {
+		got = append(got, e.Kind+" "+e.Summary)
+		if len(got) == n {
+			cancel()
+			return stop
+		}
+		return nil
+	})
+	if stop != nil && err != nil && !errors.Is(err, stop) {
+		w.t.Fatal(err)
+	}
+	if len(got) < n {
+		w.t.Fatalf("only %q", got)
+	}
+	return got
+}
+
+// TestWatchGoesOn stops a watch in the middle of what one look has found.
+func TestWatchGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "before the first"})
+	for _, who := range []Actor{green, w.person()} { // the first look of each
+		ctx, cancel := context.WithCancel(w.ctx)
+		cancel()
+		if err := w.open(w.dir).Watch(ctx, who, func(e Event) error { t.Errorf("%+v", e); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []string{"a", "b", "c", "d"} {
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: s})
+	}
+	w.deliver(green, Draft{To: []string{"BlueLake"}, Subject: "of others"})
+	is := func(what string, got []string, want ...string) {
+		t.Helper()
+		for i := range want {
+			want[i] = "message to " + want[i]
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	refused := errors.New("enough")
+	is("stopped at the second", w.events(green, 2, refused), "GreenCastle: a", "GreenCastle: b")
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "e"})
+	is("stopped at the second again", w.events(green, 2, refused), "GreenCastle: b", "GreenCastle: c")
+	is("the rest", w.events(green, 3, nil), "GreenCastle: c", "GreenCastle: d", "GreenCastle: e")
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "f"})
+	is("and on", w.events(green, 1, nil), "GreenCastle: f")
+	// The person has a place of their own, and sees all.
+	seenByAll := slices.DeleteFunc(w.events(w.person(), 8, nil), func(s string) bool { return strings.HasPrefix(s, "contact ") })
+	is("the person", seenByAll, "GreenCastle: a", "GreenCastle: b", "GreenCastle: c", "GreenCastle: d", "BlueLake: of others", "GreenCastle: e", "GreenCastle: f")
+
+	// Two at once go each their own way, and are no trouble to a third.
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "g"})
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+	defer cancel()
+	seen := make(chan string, 100)
+	var both sync.WaitGroup
+	for range 2 {
+		box := w.open(w.dir)
+		both.Go(func() {
+			if err := box.Watch(ctx, green, func(e Event) error { seen <- e.Summary; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	// One of them may begin only after the other has said that g was handed over.
+	for n := 0; n < 2; {
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "h"})
+		count := map[string]int{}
+		deadline := time.After(300 * time.Millisecond)
+		for done := false; !done; {
+			select {
+			case s := <-seen:
+				count[s]++
+			case <-deadline:
+				done = true
+			}
+		}
+		n = count["to GreenCastle: h"]
+		if ctx.Err() != nil {
+			t.Fatal("not both see it")
+		}
+	}
+	cancel()
+	both.Wait()
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "i"})
+	is("after both", w.events(green, 1, nil), "GreenCastle: i")
+	// Nobody knows whose place it would be.
+	nobody := Actor{Kind: IsUnidentified}
 	ctx, cancel = context.WithCancel(w.ctx)
 	cancel()
-	if _, err := w.box.Wait(ctx, green); mail.CodeOf(err) != mail.Cancelled {
-		t.Errorf("interrupted: %v", err)
+	if err := w.open(w.dir).Watch(ctx, nobody, func(Event) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	list, err := os.ReadDir(filepath.Join(w.dir, ".git", "agentmail", "cursors"))
+	if err != nil || len(list) != 2 {
+		t.Errorf("kept are %v, %v", list, err)
+	}
+}
+
+// TestWatchSaves: while it goes on its place is noted, so that the note does not grow.
+func TestWatchSaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	var done sync.WaitGroup
+	box := w.open(w.dir)
+	done.Go(func() { box.Watch(ctx, green, func(Event) error { return nil }) })
+	for range 2 {
+		w.send(blue, "GreenCastle")
+		eventually(t, "it is noted", func() bool {
+			sn, err := w.box.snapshot(w.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, ok, err := w.box.store.Cursor("watch-" + green.ID)
+			return ok && err == nil && c.Version == sn.Version() && len(c.Done) == 0
+		})
+	}
+	cancel()
+	done.Wait()
+}
+
+// TestWatchMakesNothing: where there is no mailbox yet there is none afterwards.
+func TestWatchMakesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before := contents(t, w.dir)
+	w.expect("without a mailbox", w.person())
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := w.box.Watch(ctx, w.person(), func(Event) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if list := changed(before, contents(t, w.dir)); len(list) > 0 {
+		t.Errorf("changed: %q", list)
 	}
 }
 

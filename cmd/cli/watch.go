@@ -14,8 +14,13 @@ func newWatch(a *app) *cobra.Command {
 		Use:   "watch",
 		Short: "follow new mail and reservations",
 		Long: `Prints a line for each message to you and each change of a reservation as it
-happens, until it is interrupted; a person sees everybody's mail. With --json
-each line is one JSON object.`,
+happens, until it is interrupted; a person sees all that is written. With --json
+each line is one JSON object.
+
+It goes on where your last watch in this clone ended, so that a restart leaves
+nothing out; your first begins now, and so does one of an agent that nobody has
+named. What was printed is noted after it was printed: if this is killed between
+the two, that line comes again.`,
 		Example: `  git agentmail watch
   git agentmail watch --as BlueLake --json`,
 		Args: noArgs,

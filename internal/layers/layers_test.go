@@ -47,6 +47,7 @@ var only = []struct {
 }{
 	{"github.com/go-git/", []string{"gitstore"}, "one place knows git's objects"},
 	{"os/exec", []string{"gitstore", "cmd/cli", "internal/bench"}, "git is run in one place, with one environment; the command line asks it for the editor and plays the demo"},
+	{"github.com/fsnotify/fsnotify", []string{"gitstore"}, "only it knows where refs lie"},
 	{"github.com/gofrs/flock", []string{"gitstore", "index"}, "one lock for writers, one for the indexer"},
 	{"github.com/ncruces/go-sqlite3", []string{"index"}, "sending, reserving and the guard never open a database"},
 	{"github.com/HugoSmits86/nativewebp", []string{"picture"}, "whatever an encoder makes is looked at before it is stored"},
