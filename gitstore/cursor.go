@@ -36,6 +36,8 @@ const (
 // Cursor returns what SaveCursor and CursorDone have left under name; ok is false
 // if that is nothing.
 func (s *Store) Cursor(name string) (c Cursor, ok bool, err error) {
+	// Saving asks git about modes. By then somebody waits for it, now nobody does.
+	go s.repo.sharing()
 	file := s.repo.dir(cursorsDir, name)
 	data, err := os.ReadFile(file)
 	switch {
