@@ -89,10 +89,3 @@ func mount(t *testing.T, image, dir, options string) error {
 	t.Cleanup(func() { exec.Command("umount", dir).Run() }) // or it was done before
 	return nil
 }
-
-func command(t testing.TB, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
-}

@@ -491,3 +491,10 @@ func holds(t testing.TB, env []string, dir string, acked []string) {
 		}
 	}
 }
+
+func command(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+}
