@@ -299,9 +299,9 @@ func TestPurgeBetweenLookAndRestore(t *testing.T) {
 	s := open(t, env, dir, Options{})
 	fill(t, s, 0, 3)
 	git(t, env, dir, "update-ref", "-d", git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot))
-	sn, back, err := s.look(ctx)
-	if err != nil || len(back) != 1 {
-		t.Fatalf("look: %v, %v", back, err)
+	v, err := s.look(ctx)
+	if err != nil || len(v.back) != 1 {
+		t.Fatalf("look: %v, %v", v.back, err)
 	}
 	if err := open(t, env, dir, Options{}).Purge(ctx, false); err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestPurgeBetweenLookAndRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.restore(ctx, sn, back, restoreWait); err != nil {
+	if err := s.restore(ctx, v.sn, v.back, restoreWait); err != nil {
 		t.Error(err)
 	}
 	l.release()

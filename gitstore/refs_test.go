@@ -1,7 +1,12 @@
+//go:build unix
+
 package gitstore
 
 import (
+	"context"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,5 +46,41 @@ func TestTips(t *testing.T) {
 	text := string(formatTips(map[string]*tip{"w4vvf99z4q": {OID: oid, Tree: map[string]OID{headerFile: oid}}, "q3k9xd2m7a": {OID: oid}}))
 	if got, ok := parseTips(text); !ok || len(got) != 1 || got["w4vvf99z4q"] == nil {
 		t.Errorf("got %v, %v", got, ok)
+	}
+}
+
+// TestFetchedLogIsAskedAboutOnce counts the processes of readers after a fetch: the first
+// asks git whether the log leads on, the others find that written down.
+func TestFetchedLogIsAskedAboutOnce(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	there := open(t, env, dir, Options{})
+	put(t, there, "m/1", "x")
+	clone := filepath.Join(t.TempDir(), "clone")
+	git(t, env, dir, "clone", "-q", dir, clone)
+	fetch := func() { git(t, env, clone, "fetch", "-q", "origin", "refs/agentmail/*:refs/agentmail/*") }
+	fetch()
+	put(t, open(t, env, clone, Options{}), "m/own", "x")
+	put(t, there, "m/2", "x")
+	fetch()
+	trace := filepath.Join(t.TempDir(), "trace")
+	traced := append(env[:len(env):len(env)], "GIT_TRACE="+trace)
+	asked := func() int {
+		data, _ := os.ReadFile(trace)
+		return strings.Count(string(data), "merge-base")
+	}
+	for i := range 3 {
+		s := open(t, traced, clone, Options{})
+		sn, err := s.Snapshot(context.Background())
+		if err != nil || len(sn.Replicas()) != 2 {
+			t.Fatalf("%v, %v", sn, err)
+		}
+		if n := asked(); n != 1 {
+			t.Fatalf("after reader %d git was asked %d times, want once", i+1, n)
+		}
+	}
+	if got := contents(t, env, clone); len(got) != 3 {
+		t.Errorf("read %q", got)
 	}
 }

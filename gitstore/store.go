@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -109,38 +110,66 @@ func (s *Store) Exists() (bool, error) {
 // back since it was last accepted is restored first; where it cannot be, the
 // snapshot still shows what was accepted.
 func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
-	sn, back, err := s.look(ctx)
-	if err != nil || len(back) == 0 {
-		return sn, err
+	v, err := s.look(ctx)
+	if err != nil || len(v.back) == 0 && !v.news {
+		return v.sn, err
+	}
+	wait := restoreWait
+	if len(v.back) == 0 {
+		wait = noteWait
 	}
 	// Best effort: a reader without the right to write, or one beside a writer,
 	// goes on with the accepted state in memory.
-	if l, err := s.acquire(ctx, restoreWait, false); err == nil {
-		s.restore(ctx, sn, back, restoreWait)
+	if l, err := s.acquire(ctx, wait, false); err == nil {
+		s.restore(ctx, v.sn, v.back, restoreWait)
+		s.note(v)
 		l.release()
 	}
-	return sn, nil
+	return v.sn, nil
 }
 
-// restoreWait bounds what restoring a ref may cost somebody who only reads.
-const restoreWait = 100 * time.Millisecond
+// restoreWait bounds what restoring a ref may cost somebody who only reads, noteWait what
+// writing down the tips may: a writer does that as well.
+const (
+	restoreWait = 100 * time.Millisecond
+	noteWait    = 5 * time.Millisecond
+)
+
+// view is what the refs say beside what was last accepted.
+type view struct {
+	sn    *Snapshot
+	back  map[string]OID  // refs that have to be restored, with their present value
+	known map[string]*tip // as last accepted
+	news  bool            // a log that is known here has grown, by a fetch
+}
+
+// note writes down what was fetched: else every reader until the next write would ask git
+// again whether the logs lead on, a process for each. The caller holds the lock.
+func (s *Store) note(v view) {
+	own, err := s.repo.replica()
+	same := func(a, b *tip) bool { return a.OID == b.OID }
+	// A write, or an uninstall, may have come between.
+	if v.news && err == nil && own == v.sn.own && maps.EqualFunc(s.repo.readTips(), v.known, same) {
+		s.remember(v.sn)
+	}
+}
 
 // look reads what the refs say and compares it with what was last accepted.
-// Refs that have to be restored are returned with their present value.
-func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
+func (s *Store) look(ctx context.Context) (v view, err error) {
 	own, err := s.repo.replica()
 	if err != nil {
-		return nil, nil, err
+		return v, err
 	}
 	// The tips first: a writer moves the ref and then writes the file, so in
 	// this order the ref is never seen behind the file without reason.
 	known := s.repo.readTips()
 	refs, err := s.repo.logTips()
 	if err != nil {
-		return nil, nil, err
+		return v, err
 	}
 	sn := &Snapshot{store: s, own: own, logs: make(map[string]*tip, len(refs))}
 	back := map[string]OID{}
+	news := false
 	for replica, oid := range refs {
 		k := known[replica]
 		if k != nil && k.OID == oid {
@@ -152,22 +181,23 @@ func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
 			switch {
 			case err == nil:
 			case ctx.Err() != nil:
-				return nil, nil, ctx.Err()
+				return v, ctx.Err()
 			case s.gone(k.OID):
 				forward = true // what we remember is gone; the ref is all there is
 			case s.gone(oid):
-				return nil, nil, errf(Damaged, "the ref %s names the object %s, which is missing from the repository or broken", logRef(replica), oid)
+				return v, errf(Damaged, "the ref %s names the object %s, which is missing from the repository or broken", logRef(replica), oid)
 			default:
-				return nil, nil, gitFailure("compare the log "+logRef(replica)+" with what was last accepted", err)
+				return v, gitFailure("compare the log "+logRef(replica)+" with what was last accepted", err)
 			}
 			if !forward {
 				sn.logs[replica], back[replica] = k, oid
 				continue
 			}
+			news = true
 		}
 		t, err := s.load(oid)
 		if err != nil {
-			return nil, nil, wrapLog(replica, err)
+			return v, wrapLog(replica, err)
 		}
 		sn.logs[replica] = t
 	}
@@ -179,7 +209,7 @@ func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
 	if own != "" && sn.logs[own] == nil {
 		t, err := s.findLost(ctx, own)
 		if err != nil {
-			return nil, nil, err
+			return v, err
 		}
 		if t != nil {
 			sn.logs[own], back[own] = t, zeroOID
@@ -187,10 +217,10 @@ func (s *Store) look(ctx context.Context) (*Snapshot, map[string]OID, error) {
 	}
 	for replica, t := range sn.logs {
 		if t.Header.Format > FormatVersion {
-			return nil, nil, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
+			return v, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
 		}
 	}
-	return sn, back, nil
+	return view{sn, back, known, news}, nil
 }
 
 func wrapLog(replica string, err error) error {

@@ -221,12 +221,12 @@ func (s *Store) commit(batch []*op) error {
 	ctx := context.Background()
 	deadline := time.Now().Add(s.opt.LockWait)
 	for {
-		sn, back, err := s.look(ctx)
+		v, err := s.look(ctx)
 		if err == nil {
-			err = s.restore(ctx, sn, back, s.opt.LockWait)
+			err = s.restore(ctx, v.sn, v.back, s.opt.LockWait)
 		}
 		if err == nil {
-			err = s.tryCommit(ctx, sn, batch)
+			err = s.tryCommit(ctx, v.sn, batch)
 		}
 		if KindOf(err) == Duplicate && len(batch) > 1 {
 			// One of them names a path that exists: let each stand for itself.
@@ -241,7 +241,7 @@ func (s *Store) commit(batch []*op) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return errf(Locked, "other programs keep moving %s; gave up after %s, nothing was written", logRef(sn.own), s.opt.LockWait)
+			return errf(Locked, "other programs keep moving %s; gave up after %s, nothing was written", logRef(v.sn.own), s.opt.LockWait)
 		}
 	}
 }
