@@ -266,6 +266,9 @@ func TestNewestHits(t *testing.T) {
 	var all []Entry
 	for i := range gate + 700 {
 		m := &mail.Message{Header: g.head(g.agents[0]), To: g.agents, ToNames: g.agents, Subject: "the", Importance: mail.Normal, Body: strings.Repeat("filler ", i%7)}
+		if i%90 == 1 {
+			m.Subject = "the filler"
+		}
 		all = append(all, entry(t, "r1", m))
 	}
 	grown, anew := open(t), open(t)
@@ -289,6 +292,15 @@ func TestNewestHits(t *testing.T) {
 			if ids(want) != ids(got) {
 				t.Errorf("%+v, %d: an index that grew finds others than one built at once", s, n)
 			}
+		}
+	}
+	list, _, err := grown.Search(ctx, Search{Query: "filler AND (fill* OR nothing)", Rank: true}, Place{}, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range list {
+		if first := (gate+700)/90 + 1; (i < first) != (l.Subject == "the filler") || i > 0 && i != first && l.HLC.Compare(list[i-1].HLC) > 0 {
+			t.Errorf("hit %d of too many to rank is %q of %v", i, l.Subject, l.HLC)
 		}
 	}
 	if out, err := grown.OutOfOrder(ctx); err != nil || out {

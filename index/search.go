@@ -28,8 +28,9 @@ func (m Marks) Subject(text string) [][2]int { return m.hits.in("subject").find(
 // Body does the same for a body, or a part of one.
 func (m Marks) Body(text string) [][2]int { return m.hits.in("body").find(text) }
 
-// gate is how many of the newest hits are ranked. To rank all hits of a word that stands
-// in every second message takes a tenth of a second.
+// gate is how many hits are ranked by their words. To weigh a word that stands in every
+// second message takes a tenth of a second, and tells little: where there are more hits,
+// those are the best that have in the subject what was searched for, the newest first.
 const gate = 500
 
 // Search returns the messages that a query finds, at most n. A query never fails; one
@@ -81,50 +82,68 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	} else if late > 0 {
 		f.late = ` FROM words CROSS JOIN late ON late.n = words.rowid` + rest
 	}
+	var list []Letter
+	var err error
 	if s.Rank {
-		list, err := d.ranked(ctx, f, n)
-		return list, Marks{hits}, err
+		list, err = d.ranked(ctx, f, n)
+	} else {
+		list, err = d.newestHits(ctx, f, before, n)
 	}
+	return list, Marks{hits}, err
+}
+
+// newestHits returns what a search found, the newest first.
+func (d *DB) newestHits(ctx context.Context, f found, before Place, n int) ([]Letter, error) {
 	keep := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
-	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+f.inOrder+` ORDER BY words.rowid DESC`, args...)
+	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+f.inOrder+` ORDER BY words.rowid DESC`, f.args...)
 	if err != nil {
-		return nil, Marks{}, err
+		return nil, err
 	}
 	if f.late != "" {
-		late, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+f.late, args...)
+		late, err := d.letters(ctx, -1, nil, keep, `SELECT `+columns+f.late, f.args...)
 		if err != nil {
-			return nil, Marks{}, err
+			return nil, err
 		}
 		list = append(list, late...)
 	}
 	slices.SortFunc(list, func(a, b Letter) int { return placeOf(&b.Header).compare(placeOf(&a.Header)) })
-	return list[:min(n, len(list))], Marks{hits}, nil
+	return list[:min(n, len(list))], nil
 }
 
 // found are the ends of queries for what a search finds: those in order, those that
-// came late ("" if none did), and all of them.
+// came late ("" if none did), and all of them. The first of args is what MATCH gets.
 type found struct {
 	inOrder, late, all string
 	args               []any
 }
 
-// ranked returns the best of the newest.
+// ranked returns the best hits.
 func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 	var count int
 	if err := d.row(ctx, `SELECT count(*) FROM (SELECT 1`+f.all+` LIMIT ?)`, append(slices.Clone(f.args), gate+1)...).Scan(&count); err != nil {
 		return nil, err
 	}
-	all := func(*Letter) (bool, error) { return true, nil }
-	const order = ` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC`
 	if count <= gate {
-		return d.letters(ctx, n, []any{new(float64)}, all, `SELECT `+columns+`, rank AS score`+f.all+order, f.args...)
+		return d.letters(ctx, n, nil, func(*Letter) (bool, error) { return true, nil },
+			`SELECT `+columns+` FROM (SELECT m.n AS n, rank AS score`+f.all+` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC LIMIT ?) x
+			JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread ORDER BY score, m.ms DESC, m.c DESC, m.id DESC`, append(slices.Clone(f.args), n)...)
 	}
-	const hit = `SELECT m.n AS n, rank AS score, m.ms AS ms, m.c AS c, m.id AS id`
-	some, args := `SELECT * FROM (`+hit+f.inOrder+` ORDER BY words.rowid DESC LIMIT ?)`, append(slices.Clone(f.args), gate)
-	if f.late != "" {
-		some, args = some+` UNION ALL `+hit+f.late, append(args, f.args...)
+	inSubject := f
+	inSubject.args = slices.Clone(f.args)
+	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
+	list, err := d.newestHits(ctx, inSubject, Place{}, n)
+	if err != nil || len(list) == n {
+		return list, err
 	}
-	query := `SELECT ` + columns + ` FROM (SELECT n, score FROM (` + some + `) ORDER BY ms DESC, c DESC, id DESC LIMIT ?) x
-		JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread` + order
-	return d.letters(ctx, n, nil, all, query, append(args, gate)...)
+	there := map[int64]bool{}
+	for _, l := range list {
+		there[l.n] = true
+	}
+	rest, err := d.newestHits(ctx, f, Place{}, n)
+	for _, l := range rest {
+		if !there[l.n] && len(list) < n {
+			list = append(list, l)
+		}
+	}
+	return list, err
 }
