@@ -21,38 +21,6 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// Summary is what a thread says, in short. All texts are one line of valid
-// UTF-8 without control characters; lists are never null.
-type Summary struct {
-	Participants   []string  `json:"participants"`              // addresses of the senders, sorted
-	KeyPoints      []string  `json:"key_points"`                // at most 10, the newest last
-	ActionItems    []string  `json:"action_items"`              // at most 10, open ones first, then the newest last
-	TotalMessages  int       `json:"total_messages"`            // all that were given, read or not
-	OpenActions    int       `json:"open_actions"`              // unticked task items, listed or not
-	DoneActions    int       `json:"done_actions"`              // ticked ones
-	Mentions       []Mention `json:"mentions"`                  // at most 10, the most frequent first
-	CodeReferences []string  `json:"code_references,omitempty"` // at most 10 files, sorted
-}
-
-// Mention is a name that was written with an @ before it.
-type Mention struct {
-	Name  string `json:"name"`  // as first written, without the @
-	Count int    `json:"count"` // how often, in any case
-}
-
-// Overview is what several threads say.
-type Overview struct {
-	TopMentions []Mention `json:"top_mentions"` // at most 10, the most frequent first
-	ActionItems []string  `json:"action_items"` // at most 25, open ones first, then thread by thread
-	KeyPoints   []string  `json:"key_points"`   // at most 25, thread by thread
-}
-
-// How many entries a list has.
-const (
-	listed         = 10
-	listedOverview = 25
-)
-
 // What is looked at. A body is anybody's, and the time to parse one can grow with
 // the square of its length, so that each length has a bound.
 const (
@@ -85,9 +53,9 @@ const (
 // What is dropped first, until it fits: actions that are done, mentions from the
 // rarest, code references, key points and last open actions, all these from the
 // oldest. Participants and numbers stay, whatever the budget.
-func Summarize(messages []*mail.Message, name func(id string) string, budget int) Summary {
-	d := digest{mentions: map[string]*Mention{}}
-	s := Summary{Participants: []string{}, TotalMessages: len(messages)}
+func Summarize(messages []*mail.Message, name func(id string) string, budget int) mail.Summary {
+	d := digest{mentions: map[string]*mail.Mention{}}
+	s := mail.Summary{Participants: []string{}, TotalMessages: len(messages)}
 	seen := map[string]bool{}
 	for _, m := range messages {
 		if !seen[m.By] {
@@ -123,7 +91,7 @@ func Summarize(messages []*mail.Message, name func(id string) string, budget int
 		points = d.sentences
 	}
 	l := lists{d.actions.best(), d.top(), d.files.best(), points.best()}
-	for l.fill(&s); budget > 0 && tokens(&s) > budget && l.drop(); {
+	for l.fill(&s); budget > 0 && tokens(s) > budget && l.drop(); {
 		l.fill(&s)
 	}
 	return s
@@ -131,8 +99,11 @@ func Summarize(messages []*mail.Message, name func(id string) string, budget int
 
 // Aggregate puts summaries together. Each thread has its share of a list: of the
 // places there are, those that have less to say leave the rest to the others.
-func Aggregate(list []Summary) Overview {
-	d := digest{mentions: map[string]*Mention{}}
+//
+// budget is that of [Summarize], and what is dropped goes in the same order: actions
+// that are done, mentions, key points, open actions. The shares become smaller alike.
+func Aggregate(list []mail.Summary, budget int) mail.Overview {
+	d := digest{mentions: map[string]*mail.Mention{}}
 	var open, done, points [][]string
 	for _, s := range list {
 		for _, m := range s.Mentions {
@@ -140,7 +111,7 @@ func Aggregate(list []Summary) Overview {
 		}
 		var isOpen, isDone []string
 		for _, a := range s.ActionItems {
-			if strings.HasPrefix(a, doneMark) {
+			if strings.HasPrefix(a, mail.DoneMark) {
 				isDone = append(isDone, a)
 			} else {
 				isOpen = append(isOpen, a)
@@ -148,9 +119,40 @@ func Aggregate(list []Summary) Overview {
 		}
 		open, done, points = append(open, isOpen), append(done, isDone), append(points, s.KeyPoints)
 	}
-	o := Overview{TopMentions: d.top(), ActionItems: share(open, listedOverview), KeyPoints: share(points, listedOverview)}
-	o.ActionItems = append(o.ActionItems, share(done, listedOverview-len(o.ActionItems))...)
-	return o
+	todo, names, said := share(open, mail.OverviewEntries), d.top(), share(points, mail.OverviewEntries)
+	ready := share(done, mail.OverviewEntries-len(todo))
+	for {
+		o := mail.Overview{TopMentions: names, ActionItems: append(todo[:len(todo):len(todo)], ready...), KeyPoints: said}
+		switch {
+		case budget <= 0 || tokens(o) <= budget:
+			return o
+		case len(ready) > 0:
+			ready = share(done, len(ready)-1)
+		case len(names) > 0:
+			names = names[:len(names)-1]
+		case len(said) > 0:
+			said = share(points, len(said)-1)
+		case len(todo) > 0:
+			todo = share(open, len(todo)-1)
+		default:
+			return o
+		}
+	}
+}
+
+// Lines makes texts from elsewhere fit for a list of a summary: at most most of them,
+// each one line as in [mail.Summary] of at most 200 characters, none empty or twice.
+func Lines(texts []string, most int) []string {
+	seen := map[string]bool{}
+	out := []string{}
+	for _, s := range texts {
+		s = shorten(oneLine(clean(s[:min(len(s), readBody)])))
+		if key := strings.ToLower(s); s != "" && !seen[key] && len(out) < most {
+			seen[key] = true
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // share takes at most most texts from lists, from the end of each, without
@@ -182,9 +184,9 @@ func share(lists [][]string, most int) []string {
 	return out
 }
 
-// tokens is the size of a summary: a quarter of the bytes of its JSON.
-func tokens(s *Summary) int {
-	data, err := json.Marshal(s)
+// tokens is the size of a summary or overview: a quarter of the bytes of its JSON.
+func tokens(v any) int {
+	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // it has strings and numbers only
 	}
@@ -194,7 +196,7 @@ func tokens(s *Summary) int {
 // lists are those of a summary that a budget shortens, the most important first.
 type lists struct {
 	actions  []*found
-	mentions []Mention
+	mentions []mail.Mention
 	files    []*found
 	points   []*found
 }
@@ -220,7 +222,7 @@ func (l *lists) drop() bool {
 }
 
 // fill puts the lists into s in the order in which they are shown.
-func (l *lists) fill(s *Summary) {
+func (l *lists) fill(s *mail.Summary) {
 	s.ActionItems, s.KeyPoints, s.CodeReferences, s.Mentions = inOrder(l.actions), inOrder(l.points), inOrder(l.files), l.mentions
 	slices.Sort(s.CodeReferences)
 }
@@ -274,13 +276,13 @@ func (l *findings) add(key string, f found) {
 	l.list = append(l.list, &f)
 }
 
-// best returns the most important ones, as many as are listed, the most important
+// best returns the most important ones, as many as a list has, the most important
 // first.
 func (l *findings) best() []*found {
 	list := slices.SortedFunc(slices.Values(l.list), func(a, b *found) int {
 		return cmp.Or(rank(a.done)-rank(b.done), b.message-a.message, a.place-b.place)
 	})
-	return list[:min(len(list), listed)]
+	return list[:min(len(list), mail.SummaryEntries)]
 }
 
 // digest collects what the messages of a thread say.
@@ -295,8 +297,8 @@ type digest struct {
 
 	points, headings, sentences, actions, files findings
 
-	mentions map[string]*Mention // by name in lower case
-	names    []*Mention          // in the order in which they came up
+	mentions map[string]*mail.Mention // by name in lower case
+	names    []*mail.Mention          // in the order in which they came up
 }
 
 // line is one of a block.
@@ -314,7 +316,7 @@ func (d *digest) note(l *findings, mark, s string) {
 		return
 	}
 	key := strings.ToLower(shorten(s))
-	l.add(key, found{shorten(mark + s), mark != "", mark == doneMark, d.message, d.place})
+	l.add(key, found{shorten(mark + s), mark != "", mark == mail.DoneMark, d.message, d.place})
 	d.place++
 }
 
@@ -338,12 +340,6 @@ func (d *digest) blocks(parent ast.Node) {
 		}
 	}
 }
-
-// Marks of a task item, as they are shown.
-const (
-	openMark = "[ ] "
-	doneMark = "[x] "
-)
 
 // item reads the first paragraph of a list item, which is one line to us.
 func (d *digest) item(n ast.Node) {
@@ -371,9 +367,9 @@ func taskMark(n ast.Node, src []byte) string {
 	}
 	switch s[:min(len(s), 3)] {
 	case "[ ]":
-		return openMark
+		return mail.OpenMark
 	case "[x]", "[X]":
-		return doneMark
+		return mail.DoneMark
 	}
 	return ""
 }
@@ -400,9 +396,13 @@ func (d *digest) text() string {
 	return oneLine(b.String())
 }
 
-// calls reports whether one of the words that call for action is in the line.
-func (l line) calls() bool {
-	for word := range strings.FieldsFuncSeq(l.said, func(r rune) bool { return !isWord(r) }) {
+// calls reports whether the line calls for action.
+func (l line) calls() bool { return Calls(l.said) }
+
+// Calls reports whether one of the words that call for action is in a text: TODO,
+// ACTION, FIXME, NEXT or BLOCKED.
+func Calls(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !isWord(r) }) {
 		switch word {
 		case "TODO", "ACTION", "FIXME", "NEXT", "BLOCKED":
 			return true
@@ -540,7 +540,7 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 func (d *digest) mention(name string, count int) {
 	m := d.mentions[strings.ToLower(name)]
 	if m == nil {
-		m = &Mention{Name: name}
+		m = &mail.Mention{Name: name}
 		d.mentions[strings.ToLower(name)] = m
 		d.names = append(d.names, m)
 	}
@@ -548,13 +548,13 @@ func (d *digest) mention(name string, count int) {
 }
 
 // top returns the names that are mentioned most.
-func (d *digest) top() []Mention {
-	list := []Mention{}
+func (d *digest) top() []mail.Mention {
+	list := []mail.Mention{}
 	for _, m := range d.names {
 		list = append(list, *m)
 	}
-	slices.SortStableFunc(list, func(a, b Mention) int { return b.Count - a.Count })
-	return list[:min(len(list), listed)]
+	slices.SortStableFunc(list, func(a, b mail.Mention) int { return b.Count - a.Count })
+	return list[:min(len(list), mail.SummaryEntries)]
 }
 
 const (

@@ -63,7 +63,7 @@ BLOCKED on the review by @GreenCastle.
 func TestSummarize(t *testing.T) {
 	messages := thread(status, "Sure, @RedFox and @greencastle.\n\n- [x] ask @BlueLake about the key rotation\n- Rotation is weekly\n")
 	got := Summarize(messages, func(id string) string { return map[string]string{"agent0": "RedFox", "agent1": "BlueLake"}[id] }, 0)
-	want := Summary{
+	want := mail.Summary{
 		Participants: texts{"BlueLake", "RedFox"},
 		KeyPoints: texts{
 			"Moved the token check to src/auth/token.go:40-52",
@@ -81,7 +81,7 @@ func TestSummarize(t *testing.T) {
 		},
 		TotalMessages:  2,
 		DoneActions:    3,
-		Mentions:       []Mention{{"GreenCastle", 3}, {"bluelake", 2}, {"RedFox", 1}},
+		Mentions:       []mail.Mention{{Name: "GreenCastle", Count: 3}, {Name: "bluelake", Count: 2}, {Name: "RedFox", Count: 1}},
 		CodeReferences: texts{"pkg/__init__.py", "src/auth/jwt.go:12", "src/auth/token.go:40-52"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -110,7 +110,7 @@ func TestNothingToSummarize(t *testing.T) {
 	if s.TotalMessages != 3 || len(s.Participants) != 3 || len(s.KeyPoints)+len(s.ActionItems) != 0 {
 		t.Errorf("of empty bodies: %+v", s)
 	}
-	data, err := json.Marshal(Aggregate(nil))
+	data, err := json.Marshal(Aggregate(nil, 0))
 	if err != nil || string(data) != `{"top_mentions":[],"action_items":[],"key_points":[]}` {
 		t.Errorf("of no threads: %s, %v", data, err)
 	}
@@ -196,14 +196,14 @@ func TestMentions(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		body string
-		want []Mention
+		want []mail.Mention
 	}{
-		{"places", "@A1, (@B) **@C** \"@D\" _@E_ @F's\n- @G\n\n# @H\n\n| @I |\n", []Mention{{"A1", 1}, {"B", 1}, {"C", 1}, {"D", 1}, {"E", 1}, {"F", 1}, {"G", 1}, {"H", 1}, {"I", 1}}},
-		{"case and order", "@bob @Ann @ANN @Bob @ann", []Mention{{"Ann", 3}, {"bob", 2}}},
-		{"ends", "@BlueLake. @RedFox: @Gold-Fox- @Blue_Lake_ @BlueLake~7q!", []Mention{{"BlueLake", 1}, {"RedFox", 1}, {"Gold-Fox", 1}, {"Blue_Lake", 1}, {"BlueLake~7q", 1}}},
-		{"other scripts", "请@BlueLake看一下", []Mention{{"BlueLake", 1}}},
-		{"what is none", "bob@example.org <bob@example.org> x_@example.org @example.org @scope/pkg @@a a@b @ b @1 @-c https://x.org/@d `@e` @" + strings.Repeat("f", 65), []Mention{}},
-		{"code and quotes", "```\n@a\n```\n\n> @b\n\n    @c\n", []Mention{}},
+		{"places", "@A1, (@B) **@C** \"@D\" _@E_ @F's\n- @G\n\n# @H\n\n| @I |\n", []mail.Mention{{Name: "A1", Count: 1}, {Name: "B", Count: 1}, {Name: "C", Count: 1}, {Name: "D", Count: 1}, {Name: "E", Count: 1}, {Name: "F", Count: 1}, {Name: "G", Count: 1}, {Name: "H", Count: 1}, {Name: "I", Count: 1}}},
+		{"case and order", "@bob @Ann @ANN @Bob @ann", []mail.Mention{{Name: "Ann", Count: 3}, {Name: "bob", Count: 2}}},
+		{"ends", "@BlueLake. @RedFox: @Gold-Fox- @Blue_Lake_ @BlueLake~7q!", []mail.Mention{{Name: "BlueLake", Count: 1}, {Name: "RedFox", Count: 1}, {Name: "Gold-Fox", Count: 1}, {Name: "Blue_Lake", Count: 1}, {Name: "BlueLake~7q", Count: 1}}},
+		{"other scripts", "请@BlueLake看一下", []mail.Mention{{Name: "BlueLake", Count: 1}}},
+		{"what is none", "bob@example.org <bob@example.org> x_@example.org @example.org @scope/pkg @@a a@b @ b @1 @-c https://x.org/@d `@e` @" + strings.Repeat("f", 65), []mail.Mention{}},
+		{"code and quotes", "```\n@a\n```\n\n> @b\n\n    @c\n", []mail.Mention{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Summarize(thread(tt.body), ownName, 0).Mentions; !slices.Equal(got, tt.want) {
@@ -263,7 +263,7 @@ func TestPlaces(t *testing.T) {
 	if len(s.CodeReferences) != 10 || s.CodeReferences[0] != "f/1.0.go" || s.CodeReferences[1] != "f/1.1.go" || s.CodeReferences[9] != "f/3.3.go" {
 		t.Errorf("files %q", s.CodeReferences)
 	}
-	if len(s.Mentions) != 10 || s.Mentions[0] != (Mention{"z9", 16}) || s.Mentions[1] != (Mention{"a00", 1}) {
+	if len(s.Mentions) != 10 || s.Mentions[0] != (mail.Mention{Name: "z9", Count: 16}) || s.Mentions[1] != (mail.Mention{Name: "a00", Count: 1}) {
 		t.Errorf("mentions %v", s.Mentions)
 	}
 }
@@ -306,16 +306,16 @@ func TestBudget(t *testing.T) {
 		messages := thread(bodies...)
 		whole := Summarize(messages, ownName, 0)
 		last := whole
-		for budget := tokens(&whole) + 1; budget > 0; budget-- {
+		for budget := tokens(whole) + 1; budget > 0; budget-- {
 			s := Summarize(messages, ownName, budget)
 			if !slices.Equal(s.Participants, whole.Participants) || s.TotalMessages != whole.TotalMessages || s.OpenActions != whole.OpenActions || s.DoneActions != whole.DoneActions {
 				t.Fatalf("budget %d: participants or numbers of\n%s\nare not those of\n%s", budget, inJSON(t, s), inJSON(t, whole))
 			}
-			if n := len(s.ActionItems) + len(s.Mentions) + len(s.CodeReferences) + len(s.KeyPoints); tokens(&s) > budget && n > 0 {
-				t.Fatalf("budget %d: %d tokens with %d entries", budget, tokens(&s), n)
+			if n := len(s.ActionItems) + len(s.Mentions) + len(s.CodeReferences) + len(s.KeyPoints); tokens(s) > budget && n > 0 {
+				t.Fatalf("budget %d: %d tokens with %d entries", budget, tokens(s), n)
 			}
-			if tokens(&whole) <= budget && !reflect.DeepEqual(s, whole) {
-				t.Fatalf("budget %d of %d: something is dropped", budget, tokens(&whole))
+			if tokens(whole) <= budget && !reflect.DeepEqual(s, whole) {
+				t.Fatalf("budget %d of %d: something is dropped", budget, tokens(whole))
 			}
 			done := countDone(s.ActionItems)
 			switch {
@@ -338,7 +338,7 @@ func TestBudget(t *testing.T) {
 
 func countDone(actions texts) (n int) {
 	for _, a := range actions {
-		if strings.HasPrefix(a, doneMark) {
+		if strings.HasPrefix(a, mail.DoneMark) {
 			n++
 		}
 	}
@@ -361,20 +361,20 @@ func TestBudgetKeepsNewest(t *testing.T) {
 	bare.OpenActions, bare.DoneActions = 4, 1
 	for _, want := range []texts{{}, {"[ ] newest"}, {"[ ] first", "[ ] newest"}, {"[ ] first", "[ ] second", "[ ] newest"}, {"[ ] oldest", "[ ] first", "[ ] second", "[ ] newest"}} {
 		bare.ActionItems = want
-		if got := Summarize(messages, ownName, tokens(&bare)); !slices.Equal(got.ActionItems, want) || len(got.KeyPoints) > 0 {
+		if got := Summarize(messages, ownName, tokens(bare)); !slices.Equal(got.ActionItems, want) || len(got.KeyPoints) > 0 {
 			t.Errorf("got %q and %q, want %q", got.ActionItems, got.KeyPoints, want)
 		}
 	}
 }
 
 func TestAggregate(t *testing.T) {
-	got := Aggregate([]Summary{
-		{KeyPoints: texts{"a", "b"}, ActionItems: texts{"[ ] c", "TODO d", "[x] e"}, Mentions: []Mention{{"Ann", 2}, {"Bob", 2}}},
-		{KeyPoints: texts{"B", "f"}, ActionItems: texts{"[ ] g", "[x] h", "[x] E"}, Mentions: []Mention{{"bob", 1}}},
+	got := Aggregate([]mail.Summary{
+		{KeyPoints: texts{"a", "b"}, ActionItems: texts{"[ ] c", "TODO d", "[x] e"}, Mentions: []mail.Mention{{Name: "Ann", Count: 2}, {Name: "Bob", Count: 2}}},
+		{KeyPoints: texts{"B", "f"}, ActionItems: texts{"[ ] g", "[x] h", "[x] E"}, Mentions: []mail.Mention{{Name: "bob", Count: 1}}},
 		{},
-	})
-	want := Overview{
-		TopMentions: []Mention{{"Bob", 3}, {"Ann", 2}},
+	}, 0)
+	want := mail.Overview{
+		TopMentions: []mail.Mention{{Name: "Bob", Count: 3}, {Name: "Ann", Count: 2}},
 		ActionItems: texts{"[ ] c", "TODO d", "[ ] g", "[x] e", "[x] h"},
 		KeyPoints:   texts{"a", "b", "f"},
 	}
@@ -385,17 +385,17 @@ func TestAggregate(t *testing.T) {
 
 // TestAggregateShares: no thread takes the places of another, and none is left empty.
 func TestAggregateShares(t *testing.T) {
-	var list []Summary
+	var list []mail.Summary
 	for i, n := range []int{10, 1, 10, 10} {
-		var s Summary
+		var s mail.Summary
 		for j := range n {
 			s.KeyPoints = append(s.KeyPoints, fmt.Sprintf("%d.%d", i, j))
 			s.ActionItems = append(s.ActionItems, fmt.Sprintf("[ ] %d.%d", i, j))
-			s.Mentions = append(s.Mentions, Mention{fmt.Sprintf("a%d%d", i, j), 1})
+			s.Mentions = append(s.Mentions, mail.Mention{Name: fmt.Sprintf("a%d%d", i, j), Count: 1})
 		}
 		list = append(list, s)
 	}
-	o := Aggregate(list)
+	o := Aggregate(list, 0)
 	count := map[byte]int{}
 	for _, p := range o.KeyPoints {
 		count[p[0]]++
@@ -405,6 +405,66 @@ func TestAggregateShares(t *testing.T) {
 	}
 	if len(o.ActionItems) != 25 || o.ActionItems[0] != "[ ] 0.2" || len(o.TopMentions) != 10 {
 		t.Errorf("actions %q, mentions %v", o.ActionItems, o.TopMentions)
+	}
+}
+
+// TestAggregateBudget: an overview fits as long as there is something to drop, and the
+// threads lose alike.
+func TestAggregateBudget(t *testing.T) {
+	var list []mail.Summary
+	for i := range 3 {
+		var s mail.Summary
+		for j := range 10 {
+			s.KeyPoints = append(s.KeyPoints, fmt.Sprintf("point %d.%d", i, j))
+			mark := []string{mail.OpenMark, mail.DoneMark, ""}[j%3]
+			s.ActionItems = append(s.ActionItems, mark+fmt.Sprintf("action %d.%d", i, j))
+			s.Mentions = append(s.Mentions, mail.Mention{Name: fmt.Sprintf("a%d", j), Count: j + 1})
+		}
+		list = append(list, s)
+	}
+	whole := Aggregate(list, 0)
+	if !reflect.DeepEqual(Aggregate(list, tokens(whole)), whole) {
+		t.Error("something is dropped though all fits")
+	}
+	entries := func(o mail.Overview) int { return len(o.ActionItems) + len(o.TopMentions) + len(o.KeyPoints) }
+	last := whole
+	for budget := tokens(whole); budget > 0; budget-- {
+		o := Aggregate(list, budget)
+		done := countDone(o.ActionItems)
+		switch {
+		case tokens(o) > budget && entries(o) > 0:
+			t.Fatalf("budget %d: %d tokens with %d entries", budget, tokens(o), entries(o))
+		case len(o.TopMentions) < len(whole.TopMentions) && done > 0,
+			len(o.KeyPoints) < len(whole.KeyPoints) && len(o.TopMentions) > 0,
+			len(o.ActionItems)-done < len(whole.ActionItems)-countDone(whole.ActionItems) && len(o.KeyPoints) > 0:
+			t.Fatalf("budget %d: dropped in another order:\n%s", budget, inJSON(t, o))
+		case entries(o) > entries(last) || o.ActionItems == nil || o.KeyPoints == nil:
+			t.Fatalf("budget %d: more than with a larger one, or a list is null", budget)
+		}
+		share := map[string]int{}
+		for _, p := range o.KeyPoints {
+			share[strings.Fields(p)[1][:1]]++
+		}
+		if n := len(o.KeyPoints); n >= 3 && (share["0"]-share["2"] > 1 || share["2"] == 0) {
+			t.Fatalf("budget %d: shares %v", budget, share)
+		}
+		last = o
+	}
+	if entries(last) > 0 {
+		t.Errorf("%d entries with a budget of one token", entries(last))
+	}
+}
+
+func TestLines(t *testing.T) {
+	got := Lines([]string{" a\n b ", "", "\x1b[31mred\x1b[0m", "A B", "\u202eturned", "\xff", strings.Repeat("word ", 100), "one too many"}, 5)
+	if want := (texts{"a b", "red", "turned", "\uFFFD"}); len(got) != 5 || !slices.Equal(got[:4], want) {
+		t.Errorf("got %q, want %q and one more", got, want)
+	}
+	for _, s := range got {
+		checkLine(t, s, 1, pointLength)
+	}
+	if got := Lines(nil, 5); got == nil || len(got) != 0 {
+		t.Errorf("of nothing: %#v", got)
 	}
 }
 
@@ -471,13 +531,13 @@ func TestTerminal(t *testing.T) {
 		"\x1b[32m- [ ] green\u202e\u200b\ufeff\x1b[0m @Bl\u200bueLake `a/\x1bb.go`\n" +
 		"- a\u2028b\u0085c\u00a0d\v\fe 👩\u200d💻\n"
 	s := Summarize(thread(body), func(string) string { return "Blue\x1b[1m\nLake\xff" }, 0)
-	want := Summary{
+	want := mail.Summary{
 		Participants:   texts{"Blue [1m Lake\uFFFD"},
 		KeyPoints:      texts{"red link \uFFFD1m 1m ab", "a bc de 👩\u200d💻"},
 		ActionItems:    texts{"[ ] green @BlueLake a/b.go"},
 		TotalMessages:  1,
 		OpenActions:    1,
-		Mentions:       []Mention{{"BlueLake", 1}},
+		Mentions:       []mail.Mention{{Name: "BlueLake", Count: 1}},
 		CodeReferences: texts{"a/b.go"},
 	}
 	if !reflect.DeepEqual(s, want) {
@@ -550,8 +610,8 @@ func checkSummary(t testing.TB, messages []*mail.Message, budget int) {
 			t.Errorf("mention %d of %v", i, s.Mentions)
 		}
 	}
-	if n := len(s.KeyPoints) + len(s.ActionItems) + len(s.Mentions) + len(s.CodeReferences); budget > 0 && n > 0 && tokens(&s) > budget {
-		t.Errorf("%d tokens, the budget is %d", tokens(&s), budget)
+	if n := len(s.KeyPoints) + len(s.ActionItems) + len(s.Mentions) + len(s.CodeReferences); budget > 0 && n > 0 && tokens(s) > budget {
+		t.Errorf("%d tokens, the budget is %d", tokens(s), budget)
 	}
 	if again := Summarize(messages, ownName, budget); !reflect.DeepEqual(s, again) {
 		t.Error("not the same the second time")
