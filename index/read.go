@@ -201,7 +201,7 @@ func (d *DB) Outbox(ctx context.Context, agent string, before Place, n int) ([]L
 }
 
 // Thread returns the messages of a thread and the one that has key as its id: the newest
-// before a place, at most n, oldest first.
+// before a place, at most n or, below 0, all, oldest first.
 func (d *DB) Thread(ctx context.Context, key string, before Place, n int) ([]Letter, error) {
 	cut, args := before.before()
 	list, err := d.letters(ctx, n, nil, func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil },
@@ -209,6 +209,11 @@ func (d *DB) Thread(ctx context.Context, key string, before Place, n int) ([]Let
 		WHERE (m.thread = (SELECT n FROM thread WHERE key = ?1) OR m.id = ?1) AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{key}, args...)...)
 	slices.Reverse(list)
 	return list, err
+}
+
+// ThreadKeys returns the names of the threads that were begun last, at most n.
+func (d *DB) ThreadKeys(ctx context.Context, n int) ([]string, error) {
+	return d.texts(ctx, `SELECT key FROM thread ORDER BY n DESC LIMIT ?`, n)
 }
 
 // Message returns one message by its whole id; ok is false if there is none.
@@ -500,8 +505,13 @@ func (d *DB) About(ctx context.Context, by, path string, covers func(pattern str
 	return list[:min(n, len(list))], err
 }
 
-// naming returns the messages that may name a path, newest first: all in which its
-// words stand one after the other.
+// Naming returns the messages that may name a path, newest first: all in which its
+// words stand one after the other. Whether they do is for the reader of their bodies.
+func (d *DB) Naming(ctx context.Context, path string) ([]Letter, error) {
+	return d.naming(ctx, path, -1, Place{})
+}
+
+// naming does it for the messages of one sender, or of all if by is below 0.
 func (d *DB) naming(ctx context.Context, path string, by int64, before Place) ([]Letter, error) {
 	all := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
 	from := `SELECT ` + columns + ` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE (?1 < 0 OR m.sender = ?1)`

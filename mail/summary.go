@@ -39,3 +39,12 @@ const (
 	OpenMark = "[ ] "
 	DoneMark = "[x] "
 )
+
+// Rewording asks a language model to word the lists of a summary anew.
+type Rewording struct {
+	Messages    []*Message // what the summary was made of, those of a thread oldest first
+	Name        func(id string) string
+	KeyPoints   []string
+	ActionItems []string
+	Most        int // how many entries a list has
+}

@@ -32,6 +32,7 @@ type Options struct {
 	LockWait time.Duration         // how long a write waits for its turn; 0 is ten seconds, in a hook two
 	Progress func(done, total int) // told while an index is built that takes long; nil is nobody
 	InHook   bool                  // git started this process as a hook of a commit, merge or push
+	Digest   Digest                // makes summaries; without it there are none
 }
 
 // hookWait is how long a hook's record waits for its turn: the user waits for git
@@ -158,7 +159,7 @@ func asMail(err error) error {
 	case gitstore.Damaged:
 		out.Hint("git agentmail verify")
 	case gitstore.Newer:
-		out.Hint("go install github.com/git-agentmail/git-agentmail/cmd/git-agentmail@latest")
+		out.Hint("go install github.com/git-agentmail/git-agentmail/cmd/...@latest")
 	case gitstore.Locked:
 		out.Hint("git agentmail doctor")
 	}

@@ -353,7 +353,7 @@ func unchecked(err error, mode, bypass string) *mail.Error {
 	case mail.Corrupt:
 		e.Hint("git agentmail verify")
 	case mail.Format:
-		e.Hint("upgrade: go install github.com/git-agentmail/git-agentmail/cmd/git-agentmail@latest")
+		e.Hint("upgrade: go install github.com/git-agentmail/git-agentmail/cmd/...@latest")
 	default:
 		e.Hint("git agentmail doctor")
 	}

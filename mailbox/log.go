@@ -143,9 +143,16 @@ func (p place) covered(pattern string) bool {
 	if p.fold {
 		q = q.Fold()
 	}
-	if err != nil {
-		return false
-	}
+	return err == nil && p.meets(q, pattern)
+}
+
+// held asks the same of a reservation, whose pattern may stand for one file only.
+func (p place) held(l *mail.LeaseState) bool {
+	q, err := compileLease(l, p.fold)
+	return err == nil && p.meets(q, l.Pattern)
+}
+
+func (p place) meets(q guard.Pattern, pattern string) bool {
 	if q.Match(p.path) || canon(pattern) == canon(p.path) {
 		return true
 	}

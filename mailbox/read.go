@@ -383,17 +383,9 @@ func (b *Box) Thread(ctx context.Context, who Actor, key string, p Page) (Thread
 	}
 	out := ThreadView{Project: b.Project().HumanKey, ThreadID: key, Messages: []Message{}}
 	err = b.indexed(ctx, func(v *view) error {
-		out.ThreadID, out.Messages = key, []Message{}
-		var some []index.Letter // of the thread, to know whether it is one
+		out.Messages = []Message{}
 		var err error
-		if key != "" {
-			some, err = v.Thread(ctx, key, index.Place{}, 2)
-		}
-		// A letter alone stands for the thread that it is in.
-		if n := len(some); err == nil && !(n > 1 || n == 1 && (some[0].Thread == "" || some[0].Thread == key)) {
-			out.ThreadID, err = v.threadOf(key)
-		}
-		if err != nil {
+		if out.ThreadID, err = v.thread(key); err != nil {
 			return err
 		}
 		before, err := v.before(p)
@@ -416,11 +408,41 @@ func (b *Box) Thread(ctx context.Context, who Actor, key string, p Page) (Thread
 	return out, err
 }
 
+// thread returns the name of the thread that a key stands for.
+func (v *view) thread(key string) (string, error) {
+	if key == "" {
+		return v.threadOf(key)
+	}
+	some, err := v.Thread(v.ctx, key, index.Place{}, 2)
+	// A letter alone stands for the thread that it is in.
+	if n := len(some); err == nil && !(n > 1 || n == 1 && (some[0].Thread == "" || some[0].Thread == key)) {
+		return v.threadOf(key)
+	}
+	return key, err
+}
+
+// nearThreads is how many threads are looked through for one that may have been meant.
+const nearThreads = 1000
+
+// unknownThread names the threads that resemble what was asked for.
+func (v *view) unknownThread(key string) error {
+	e := mail.Errorf(mail.NotFound, "thread %q not found", key)
+	keys, err := v.ThreadKeys(v.ctx, nearThreads)
+	if err != nil {
+		return err
+	}
+	keys = slices.DeleteFunc(keys, func(k string) bool { return len(k) == mail.IDLength && mail.IsPrefix(k) }) // nobody mistypes those
+	if near := mail.Nearest(key, keys); len(near) > 0 {
+		e.With("suggestions", near)
+		e.Hint("did you mean %s: git agentmail thread %s", strings.Join(near[:min(3, len(near))], ", "), shellQuote(near[0]))
+	}
+	return e.Hint("git agentmail log")
+}
+
 // threadOf returns the thread of the message that a prefix of its id stands for.
 func (v *view) threadOf(key string) (string, error) {
-	unknown := mail.Errorf(mail.NotFound, "thread %q not found", key).Hint("git agentmail log")
 	if !mail.IsPrefix(strings.ToLower(key)) {
-		return key, unknown
+		return key, v.unknownThread(key)
 	}
 	ids, err := v.MessageIDs(v.ctx, strings.ToLower(key))
 	if err != nil {
@@ -428,7 +450,7 @@ func (v *view) threadOf(key string) (string, error) {
 	}
 	id, err := mail.ByPrefix("message", key, slices.Values(ids))
 	if mail.CodeOf(err) == mail.NotFound {
-		return key, unknown
+		return key, v.unknownThread(key)
 	}
 	if err != nil {
 		return key, err

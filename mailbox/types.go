@@ -273,6 +273,52 @@ type ThreadView struct {
 	Messages []Message `json:"messages"`
 }
 
+// SummaryQuery says how much of what is summarized.
+type SummaryQuery struct {
+	Messages int  // of each thread the newest are read; 0 means DefaultSummaryMessages
+	Threads  int  // of those about a path the newest; 0 means DefaultSummaryThreads
+	Tokens   int  // bound of the summaries together, a token being four bytes of JSON; 0 is none
+	Refine   bool // let a language model word them, if one is configured
+}
+
+// The bounds of a summary.
+const (
+	DefaultSummaryMessages = 50
+	MaxSummaryMessages     = 500
+	DefaultSummaryThreads  = 10
+	MaxSummaryThreads      = 100
+)
+
+// ThreadSummary is what a thread says, in short.
+type ThreadSummary struct {
+	ThreadID     string       `json:"thread_id"`
+	Summary      mail.Summary `json:"summary"`
+	MessagesRead int          `json:"messages_read"` // the newest of summary.total_messages
+	*Refinement
+}
+
+// ThreadSummaries is what several threads say.
+type ThreadSummaries struct {
+	Threads   []ThreadSummary `json:"threads"` // in the order in which they were asked for, each once
+	Aggregate mail.Overview   `json:"aggregate"`
+	*Refinement
+}
+
+// PathSummary is what is going on around a file or directory.
+type PathSummary struct {
+	Path         string        `json:"path"`
+	Reservations []Reservation `json:"reservations"` // live ones that cover it or something in it, newest first
+	ThreadSummaries
+	More bool `json:"more"` // there are older threads about it
+}
+
+// Refinement says whether a language model worded the key points and action items. It is
+// nil where none was asked for.
+type Refinement struct {
+	Refined     bool   `json:"refined"`
+	RefineError string `json:"refine_error,omitempty"` // why not; the summary stands without it
+}
+
 // ReserveRequest asks for reservations of patterns.
 type ReserveRequest struct {
 	Patterns []string

@@ -51,7 +51,7 @@ func (a *app) getenv(name string) string {
 // git's environment, belongs to.
 func (a *app) open(ctx context.Context) (*mailbox.Box, error) {
 	step, end := a.progress("index")
-	return mailbox.Open(ctx, mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Progress: func(done, total int) {
+	return mailbox.Open(ctx, mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest, Progress: func(done, total int) {
 		if step(done, total); done == total {
 			end()
 		}

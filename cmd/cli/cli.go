@@ -36,11 +36,17 @@ type IO struct {
 	Env       []string                 // as os.Environ
 	Ancestors func() []mailbox.Process // which programs started this one; nil is nobody
 	Now       func() time.Time
+	Program   string         // as what this one was started, os.Args[0]
+	Digest    mailbox.Digest // makes summaries; without it the second program is run for them
+	// Exec puts another program in place of this one and returns only if it cannot; nil
+	// runs it as a child.
+	Exec func(path string, args, env []string) error
 }
 
 // Process returns the IO of this process.
 func Process() IO {
-	return IO{os.Stdin, os.Stdout, os.Stderr, os.Environ(), mailbox.Ancestors, time.Now}
+	return IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Ancestors: mailbox.Ancestors, Now: time.Now,
+		Program: os.Args[0], Exec: replace()}
 }
 
 // Main runs one command line, without the name of the program, and returns the

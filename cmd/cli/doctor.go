@@ -34,7 +34,7 @@ undone, and says each.`,
 			if err != nil {
 				return err
 			}
-			r.Findings = list(r.Findings)
+			r.Findings = append(list(r.Findings), a.secondFindings(ctx)...)
 			return a.answer(r, func(w *strings.Builder) {
 				writeFindings(w, r.Findings)
 				for _, s := range r.Fixed {

@@ -83,11 +83,17 @@ func writeChanges(w *strings.Builder, changes []mailbox.Change) {
 
 // self is the path under which hooks find this program when it is not on their
 // PATH. Where PATH leads to this very file, that spelling is the better one: a
-// package manager's link stays valid when the version behind it changes.
+// package manager's link stays valid when the version behind it changes. The second
+// program is none for hooks.
 func (a *app) self() string {
 	exe, err := os.Executable()
 	if err != nil {
 		return ""
+	}
+	if programName(exe) == mcpProgram {
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(exe), "git-agentmail")); err == nil {
+			exe = path
+		}
 	}
 	onPath, err := exec.LookPath("git-agentmail")
 	if err != nil || !filepath.IsAbs(onPath) {

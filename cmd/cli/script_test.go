@@ -20,17 +20,25 @@ import (
 
 	"github.com/git-agentmail/git-agentmail/cmd/cli"
 	"github.com/git-agentmail/git-agentmail/hooks/githook"
+	"github.com/git-agentmail/git-agentmail/internal/refine"
+	"github.com/git-agentmail/git-agentmail/mail/digest"
+	"github.com/git-agentmail/git-agentmail/mailbox"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary git-agentmail when it is called by that name,
-// and puts it on the PATH of the scripts, where git and its hooks find it.
+// TestMain makes this test binary either of the two programs when it is called by its
+// name, and puts them on the PATH of the scripts, where git and its hooks find them.
 func TestMain(m *testing.M) {
+	run := func(d mailbox.Digest) {
+		std := cli.Process()
+		std.Ancestors = nil // whoever runs the tests is not acting in them
+		std.Digest = d
+		os.Exit(cli.Main(os.Args[1:], std))
+	}
 	testscript.Main(m, map[string]func(){
-		"git-agentmail": func() {
-			std := cli.Process()
-			std.Ancestors = nil // whoever runs the tests is not acting in them
-			os.Exit(cli.Main(os.Args[1:], std))
+		"git-agentmail": func() { run(mailbox.Digest{}) },
+		"git-agentmail-mcp": func() {
+			run(mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine})
 		},
 	})
 }

@@ -30,18 +30,26 @@ func (a *app) version(ctx context.Context) error {
 		Git     string `json:"git"`
 		Go      string `json:"go"`
 		System  string `json:"system"`
-	}{Version: Version, Git: "not found", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
-	if v.Version == "" {
-		v.Version = builtFrom()
-	}
+		MCP     string `json:"mcp,omitempty"` // the version of the second program
+	}{Version: ownVersion(), Git: "not found", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	cmd := exec.CommandContext(ctx, "git", "version")
 	cmd.Env = a.std.Env
 	if out, err := cmd.Output(); err == nil {
 		v.Git = strings.TrimPrefix(strings.TrimSpace(string(out)), "git version ")
 	}
+	if v.MCP = a.secondVersion(ctx); v.MCP != "" && v.MCP != v.Version {
+		a.notef("%s is of another version, %s; this installs both: %s", mcpProgram, v.MCP, installBoth)
+	}
 	return a.answer(v, func(w *strings.Builder) {
 		fmt.Fprintf(w, "git-agentmail %s\ngit %s\n%s %s\n", v.Version, escape(v.Git), v.Go, v.System)
 	})
+}
+
+func ownVersion() string {
+	if Version != "" {
+		return Version
+	}
+	return builtFrom()
 }
 
 // builtFrom names the version that the go command built.

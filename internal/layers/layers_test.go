@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,7 +33,8 @@ var ours = map[string][]string{
 	"web":                   {"mailbox", "mail"},
 	"cmd/cli":               {"mailbox", "mail", "hooks/agenthook"},
 	"cmd/git-agentmail":     {"cmd/cli"},
-	"cmd/git-agentmail-mcp": {"mcp", "web", "mailbox"},
+	"cmd/git-agentmail-mcp": {"cmd/cli", "mail/digest", "internal/refine", "mcp", "web", "mailbox"},
+	"internal/refine":       {"mail", "mail/digest"},
 	"internal/layers":       {},
 	"internal/seed":         {"gitstore", "mail"},
 	"internal/seedmail":     {"internal/seed"},
@@ -56,6 +58,7 @@ var only = []struct {
 	{"github.com/mark3labs/mcp-go", []string{"mcp", "cmd/git-agentmail-mcp"}, "a young interface, and 5 ms of start-up in every process that links it"},
 	{"github.com/spf13/cobra", []string{"cmd/cli"}, "verbs are commands in one place"},
 	{"github.com/yuin/goldmark", []string{"web", "mail/digest"}, "bodies are stored, not rendered; half a millisecond of start-up in every process that links it"},
+	{"net/http", []string{"internal/refine", "mcp", "web", "cmd/git-agentmail-mcp"}, "start-up in every process that links it, and no hook speaks to a server"},
 }
 
 // pure packages read no clock, environment or randomness and, of the file
@@ -191,6 +194,37 @@ func TestClockAndEnvironmentComeIn(t *testing.T) {
 						t.Errorf("%s calls %s", rel, call)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestFirstProgramIsLean: git starts git-agentmail twice with every commit, and what
+// takes long to initialise belongs into the second program, which must have it.
+func TestFirstProgramIsLean(t *testing.T) {
+	imports(t) // reads the sources, so that no answer out of the cache of tests hides a change
+	for _, tt := range []struct {
+		program string
+		linked  bool
+	}{{"cmd/git-agentmail", false}, {"cmd/git-agentmail-mcp", true}} {
+		cmd := exec.Command("go", "list", "-deps", "./"+tt.program)
+		cmd.Dir = root(t)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list: %v\n%s", err, out)
+		}
+		deps := strings.Fields(string(out))
+		if len(deps) < 50 || !slices.Contains(deps, module+"mailbox") {
+			t.Fatalf("go list answers %d packages:\n%s", len(deps), out)
+		}
+		for _, heavy := range []string{"github.com/yuin/goldmark/parser", "net/http", module + "mail/digest", module + "internal/refine"} {
+			if slices.Contains(deps, heavy) != tt.linked {
+				t.Errorf("%s links %s: %v, want %v", tt.program, heavy, !tt.linked, tt.linked)
+			}
+		}
+		for _, p := range deps {
+			if !tt.linked && (strings.Contains(p, "goldmark") || strings.HasPrefix(p, "net/http") || strings.Contains(p, "mcp-go")) {
+				t.Errorf("%s links %s", tt.program, p)
 			}
 		}
 	}
