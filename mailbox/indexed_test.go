@@ -417,7 +417,13 @@ func foldedLog(b *Box, w *world, d *mail.Directory, records []mail.Record, q Log
 	if q.Agent != "" {
 		agent = d.Lookup(q.Agent).ID
 	}
-	place := b.place(w.ctx, q.Path)
+	var place place
+	if q.Path != "" {
+		var err error
+		if place, err = b.place(w.ctx, q.Path); err != nil {
+			return nil, err
+		}
+	}
 	within := func(list []mail.Touched) bool {
 		return slices.ContainsFunc(list, func(t mail.Touched) bool { return t.Path == place.path || strings.HasPrefix(t.Path, place.path+"/") })
 	}

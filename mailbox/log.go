@@ -25,15 +25,16 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	var at place
 	if q.Path != "" {
-		if q.Path, err = b.path(q.Path); err != nil {
+		if at, err = b.place(ctx, q.Path); err != nil {
 			return nil, err
 		}
 	}
 	events := []Event{}
 	err = b.indexed(ctx, func(v *view) error {
 		events = events[:0]
-		list, err := v.log(q, n)
+		list, err := v.log(q, at, n)
 		if err != nil {
 			return err
 		}
@@ -53,8 +54,8 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 	return events, err
 }
 
-// log finds the records that a query is about, newest first.
-func (v *view) log(q LogQuery, n int) ([]gitstore.File, error) {
+// log finds the records that a query is about, newest first; at is its path.
+func (v *view) log(q LogQuery, at place, n int) ([]gitstore.File, error) {
 	agent := ""
 	if q.Agent != "" {
 		a := v.d.Lookup(q.Agent)
@@ -71,12 +72,11 @@ func (v *view) log(q LogQuery, n int) ([]gitstore.File, error) {
 	if q.Path == "" {
 		list, err = v.Events(v.ctx, agent, before, n)
 	} else {
-		place := v.b.place(v.ctx, q.Path)
-		list, err = v.About(v.ctx, agent, place.path, place.covered, func(letters []index.Letter) ([]index.Letter, error) {
+		list, err = v.About(v.ctx, agent, at.path, at.covered, func(letters []index.Letter) ([]index.Letter, error) {
 			if err := v.bodies(letters); err != nil {
 				return nil, err
 			}
-			return slices.DeleteFunc(letters, func(l index.Letter) bool { return !place.named(l.Subject) && !place.named(l.Body) }), nil
+			return slices.DeleteFunc(letters, func(l index.Letter) bool { return !at.named(l.Subject) && !at.named(l.Body) }), nil
 		}, before, n)
 	}
 	var files []gitstore.File
@@ -112,7 +112,7 @@ func notFiles(dir string) bool {
 	return !strings.HasPrefix(dir, "attachments/") && !strings.HasPrefix(dir, "keys/")
 }
 
-// place is a path that the log is asked about.
+// place is a path that the log or a summary is asked about.
 type place struct {
 	path  string        // without a closing slash
 	below guard.Pattern // of a directory: what is in it
@@ -120,20 +120,25 @@ type place struct {
 	fold  bool
 }
 
-func (b *Box) place(ctx context.Context, path string) place {
-	p := place{path: strings.TrimSuffix(path, "/"), fold: b.ignoreCase(ctx), dir: strings.HasSuffix(path, "/")}
+// place reads a path as the user wrote it. A directory is what is one in the work tree,
+// or is written with a slash behind it, for it may be gone.
+func (b *Box) place(ctx context.Context, path string) (place, error) {
+	clean, err := b.path(path)
+	if err != nil {
+		return place{}, err
+	}
+	p := place{path: strings.TrimSuffix(clean, "/"), fold: b.ignoreCase(ctx), dir: strings.HasSuffix(path, "/")}
 	if st, err := os.Stat(filepath.Join(b.repo.TopLevel, filepath.FromSlash(p.path))); err == nil && st.IsDir() {
 		p.dir = true
 	}
 	if p.dir {
-		var err error
 		if p.below, err = guard.Compile(guard.Quote(p.path) + "/"); err != nil {
 			p.dir = false
 		} else if p.fold {
 			p.below = p.below.Fold()
 		}
 	}
-	return p
+	return p, nil
 }
 
 // covered reports whether a reservation of a pattern concerns the place: it covers it,

@@ -66,16 +66,15 @@ func (b *Box) SummarizePath(ctx context.Context, who Actor, path string, q Summa
 	if err := b.maySummarize(who, &q); err != nil {
 		return PathSummary{}, err
 	}
-	path, err := b.path(path)
+	place, err := b.place(ctx, path)
 	if err != nil {
 		return PathSummary{}, err
 	}
-	place := b.place(ctx, path)
 	tracked, err := b.repo.Tracked(ctx)
 	if err != nil {
 		return PathSummary{}, asMail(err)
 	}
-	out := PathSummary{Path: path}
+	out := PathSummary{Path: place.path}
 	var list []writing
 	var name func(string) string
 	err = b.indexed(ctx, func(v *view) error {
