@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 all: build
 
 build:
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/git-agentmail
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 # The main job on real input: this repository is cloned into a scratch
 # directory, and two agents in two worktrees play the session of the README.
@@ -92,14 +92,14 @@ install: build
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d
-	install -m 755 $(BIN)/git-agentmail $(DESTDIR)$(PREFIX)/bin/git-agentmail
+	install -m 755 $(BIN)/git-agentmail $(BIN)/git-agentmail-mcp $(DESTDIR)$(PREFIX)/bin/
 	$(BIN)/git-agentmail man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(BIN)/git-agentmail completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail
 	$(BIN)/git-agentmail completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail
 	$(BIN)/git-agentmail completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d/git-agentmail.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/git-agentmail $(DESTDIR)$(PREFIX)/share/man/man1/git-agentmail*.1 \
+	rm -f $(DESTDIR)$(PREFIX)/bin/git-agentmail $(DESTDIR)$(PREFIX)/bin/git-agentmail-mcp $(DESTDIR)$(PREFIX)/share/man/man1/git-agentmail*.1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-agentmail \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-agentmail \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d/git-agentmail.fish

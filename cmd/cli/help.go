@@ -77,7 +77,7 @@ func topicNames() []string {
 func meaning(c mail.Code) string {
 	switch c {
 	case mail.Internal:
-		return "a fault in git-agentmail"
+		return "a fault in git-agentmail, or half of it is missing"
 	case mail.Usage:
 		return "wrong command line"
 	case mail.Invalid:

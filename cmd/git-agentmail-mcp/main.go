@@ -12,8 +12,10 @@ import (
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
-func main() {
+func main() { os.Exit(cli.Main(os.Args[1:], process())) }
+
+func process() cli.IO {
 	std := cli.Process()
 	std.Digest = mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine}
-	os.Exit(cli.Main(os.Args[1:], std))
+	return std
 }
