@@ -85,7 +85,7 @@ func configured(getenv func(string) string) (*server, error) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("AGENTMAIL_LLM_URL is not the URL of a server: http://... or https://...")
+		return nil, errors.New("AGENTMAIL_LLM_URL is not the URL of a server, which begins with http:// or https://")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return nil, fmt.Errorf("nothing is sent to %s without TLS: AGENTMAIL_LLM_URL must begin with https://, or name this machine", u.Hostname())
 	case strings.ContainsFunc(s.key, func(r rune) bool { return r <= ' ' || r > '~' }):

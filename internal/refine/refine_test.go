@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -170,7 +171,24 @@ func TestFailures(t *testing.T) {
 		io.Copy(io.Discard, req.Body) // only then does a server notice that nobody waits
 		<-req.Context().Done()
 	}
+	parrot, err := net.Listen("tcp", "127.0.0.1:0") // says what it hears, in what is no HTTP
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { parrot.Close() })
+	go func() {
+		for {
+			c, err := parrot.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 4<<10))
+			io.WriteString(c, "Bearer "+key+"\r\n")
+			c.Close()
+		}
+	}()
 	for _, tt := range []struct{ name, url, want string }{
+		{"a parrot", "http://" + parrot.Addr().String(), "127.0.0.1 cannot be asked: "},
 		{"status 500", serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "your key "+key+" is bad", 500) }), "127.0.0.1 answers with status 500"},
 		{"status 401", serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }), "127.0.0.1 answers with status 401"},
 		{"status 204", serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }), "127.0.0.1 answers with status 204"},
