@@ -37,7 +37,7 @@ func TestSummarizeThread(t *testing.T) {
 	}
 	named := w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "n", Body: "- [ ] do it", Thread: "FEAT-1"})
 	for _, key := range []string{id, id[:5], strings.ToUpper(id), "FEAT-1", named, "FEAT-2", "feat-1", "", "zzzz", "zzzzzzzzzz", "a b"} {
-		v, want := w.box.Thread(w.ctx, blue, key)
+		v, want := w.box.Thread(w.ctx, blue, key, Page{})
 		s, err := w.box.SummarizeThread(w.ctx, blue, key, SummaryQuery{})
 		if mail.CodeOf(err) != mail.CodeOf(want) || err == nil && (s.ThreadID != v.ThreadID || s.Summary.TotalMessages != len(v.Messages) || s.Refinement != nil) {
 			t.Errorf("%q: %+v, %v; the thread has %d messages, %v", key, s, err, len(v.Messages), want)
@@ -62,7 +62,7 @@ func TestSummarizeThread(t *testing.T) {
 	}
 	// Whoever may not read a thread may read no summary; who may, may.
 	bad, _ := w.box.Who(w.ctx, Caller{As: "Nobody"})
-	if _, err := w.box.Thread(w.ctx, bad, id); err != nil {
+	if _, err := w.box.Thread(w.ctx, bad, id, Page{}); err != nil {
 		_, err = w.box.SummarizeThread(w.ctx, bad, id, SummaryQuery{})
 		wantCode(t, err, mail.CodeOf(bad.err))
 		_, err = w.box.SummarizeThreads(w.ctx, bad, nil, SummaryQuery{})

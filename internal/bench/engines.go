@@ -39,8 +39,7 @@ type reference struct {
 	rare      string
 	middling  string
 	common    string
-	rows      string // all messages, one a line
-	mailDir   string
+	rows      string                      // all messages, one a line
 	warm      map[string][2]time.Duration // by query: in Go, in C
 }
 
