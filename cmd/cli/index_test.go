@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,8 @@ type yard struct {
 	dir    string
 	env    []string
 	agents []string
+
+	program string // what is run; this test takes more than twice as long to start
 }
 
 func newYard(t *testing.T, messages int) *yard {
@@ -30,7 +33,7 @@ func newYard(t *testing.T, messages int) *yard {
 	if err := os.WriteFile(config, []byte("[user]\n\tname = Ann\n\temail = ann@example.org\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	y := &yard{t: t, dir: filepath.Join(home, "repo")}
+	y := &yard{t: t, dir: filepath.Join(home, "repo"), program: "git-agentmail"}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "GIT_") && !strings.HasPrefix(kv, "AGENT") {
 			y.env = append(y.env, kv)
@@ -59,7 +62,7 @@ func (y *yard) cmd(name string, args ...string) *exec.Cmd {
 
 // ask runs git agentmail and returns what it answers and what it says beside.
 func (y *yard) ask(args ...string) (stdout, stderr string, err error) {
-	cmd := y.cmd("git-agentmail", args...)
+	cmd := y.cmd(y.program, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -151,17 +154,24 @@ func TestIndexCrowd(t *testing.T) {
 		readers, writers, span = 30, 10, time.Minute
 	}
 	y := newYard(t, 200)
+	if soak() {
+		y.program = filepath.Join(t.TempDir(), "git-agentmail")
+		cmd := exec.Command("go", "build", "-o", y.program, "../git-agentmail")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+	}
 	end := time.Now().Add(span)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	reads, sent, slowest := 0, 0, time.Duration(0)
+	reads, sent, took := 0, 0, map[string][]time.Duration{}
 	run := func(args ...string) string {
 		begin := time.Now()
 		out, errs, err := y.ask(args...)
-		took := time.Since(begin)
 		mu.Lock()
 		defer mu.Unlock()
-		slowest = max(slowest, took)
+		took[args[0]] = append(took[args[0]], time.Since(begin))
 		if err != nil || errs != "" {
 			t.Errorf("%v: %v: %s", args, err, errs)
 		}
@@ -194,10 +204,15 @@ func TestIndexCrowd(t *testing.T) {
 	if out := y.must("search", "crowd", "--json", "-n", "1000"); strings.Count(out, `"id"`) != min(sent, 1000) {
 		t.Errorf("%d found of %d", strings.Count(out, `"id"`), sent)
 	}
-	if slowest > most {
-		t.Errorf("the slowest took %s", slowest)
+	t.Logf("%d reads, %d messages", reads, sent)
+	for verb, list := range took {
+		slices.Sort(list)
+		slowest := list[len(list)-1]
+		t.Logf("%-7s the median %s, 99 of 100 %s, the slowest %s", verb, list[len(list)/2].Round(time.Millisecond), list[len(list)*99/100].Round(time.Millisecond), slowest.Round(time.Millisecond))
+		if slowest > most {
+			t.Errorf("%s took %s", verb, slowest)
+		}
 	}
-	t.Logf("%d reads, %d messages, the slowest %s", reads, sent, slowest)
 }
 
 // TestIndexElsewhere: where the file cannot be written, or there is no room, the answers
