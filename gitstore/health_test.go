@@ -32,7 +32,7 @@ func TestLookingChangesNothing(t *testing.T) {
 		if err != nil || h.Packs != 3 || h.Writing != "" || h.RefLock != "" || len(h.Other) != 1 {
 			t.Errorf("Health = %+v, %v", h, err)
 		}
-		if list, err := s.Footprint(ctx, false); err != nil || len(list) != 2+3+1 {
+		if list, err := s.Footprint(ctx, false); err != nil || len(list) != 2+3+1+1 {
 			t.Errorf("Footprint = %q, %v", list, err)
 		}
 		if _, err := s.Footprint(ctx, true); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ type objects struct {
 	repo *Repo
 
 	mu     sync.Mutex
+	recent recent // what needs no git
 	cmd    *exec.Cmd
 	in     *bufio.Writer
 	stdin  io.Closer
@@ -69,6 +71,12 @@ func (o *objects) prepare() {
 	o.start() // should it fail, whoever needs it will be told
 }
 
+func (o *objects) setRecent(r recent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.recent = r
+}
+
 // close ends the child. The next read starts another.
 func (o *objects) close() {
 	o.mu.Lock()
@@ -97,6 +105,14 @@ var errDied = errors.New("gitstore: git cat-file was killed")
 func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !slices.ContainsFunc(oids, func(oid OID) bool { return o.recent[oid].oid == "" }) {
+		for i, oid := range oids {
+			if err := fn(i, o.recent[oid]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	done := 0
 	for tries := 1; done < len(oids); tries++ {
 		n, err := o.some(oids[done:], func(i int, ob object) error { return fn(done+i, ob) })

@@ -31,6 +31,8 @@ const keepNote = "git-agentmail"
 type newObjects struct {
 	list  []newObject
 	known map[plumbing.Hash]bool
+
+	replaced []OID // objects of the log's tip that these take the place of
 }
 
 type newObject struct {
@@ -90,17 +92,17 @@ func (n *newObjects) encode(z *zlib.Writer) (pack, idx []byte, sum string, err e
 }
 
 // writePack puts the objects into the user's object database as one kept pack,
-// durably. They are not reachable before the ref moves.
-func (s *Store) writePack(n *newObjects) error {
+// durably, and returns the hash in its name. They are not reachable before the ref moves.
+func (s *Store) writePack(n *newObjects) (sum string, err error) {
 	if s.deflate == nil {
 		s.deflate, _ = zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
 	}
 	pack, idx, sum, err := n.encode(s.deflate)
 	if err != nil {
-		return errf(GitFailed, "encode a pack: %w", err)
+		return "", errf(GitFailed, "encode a pack: %w", err)
 	}
 	if err := s.clearTemp(); err != nil {
-		return s.repo.writeError("write a pack", err)
+		return "", s.repo.writeError("write a pack", err)
 	}
 	base := s.repo.dir("tmp", "pack-"+sum)
 	synced := make(chan error, 1)
@@ -108,9 +110,9 @@ func (s *Store) writePack(n *newObjects) error {
 	err = cmp.Or(s.writeNote(base), s.writeObjectFile(base+".idx", idx), <-synced)
 	if err != nil {
 		s.clearTemp()
-		return s.repo.writeError("write a pack", err)
+		return "", s.repo.writeError("write a pack", err)
 	}
-	return s.install(base)
+	return sum, s.install(base)
 }
 
 // clearTemp makes the directory for packs under way, and clears away what writers

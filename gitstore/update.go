@@ -171,6 +171,7 @@ func (s *Store) lead() {
 		batch = slices.DeleteFunc(batch, func(o *op) bool { return !o.state.CompareAndSwap(0, 1) })
 		if err == nil {
 			if len(batch) > 0 {
+				s.objects.setRecent(s.readRecent())
 				err = s.commit(batch)
 			}
 			l.release()
@@ -200,10 +201,13 @@ func (s *Store) begin() (*lock, error) {
 			return nil, err
 		}
 	}
-	// git starts while we wait for our turn, not while others wait for us.
+	// git starts while we wait for our turn, not while others wait for us, and only if
+	// there is something to ask it.
 	var starting sync.WaitGroup
-	starting.Go(s.objects.prepare)
 	defer starting.Wait()
+	if len(s.readRecent()) == 0 {
+		starting.Go(s.objects.prepare)
+	}
 	s.mu.Lock()
 	wait := time.Until(s.queue[0].until)
 	s.mu.Unlock()
@@ -375,7 +379,7 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	oid := n.add(plumbing.CommitObject, s.encodeCommit(ctx, tree, old, infos))
 	started := make(chan *move, 1)
 	go func() { started <- s.startMove(ctx, tx.replica, oid, old, subject(infos)) }()
-	err = s.writePack(n)
+	pack, err := s.writePack(n)
 	move := <-started
 	if err != nil {
 		move.cancel()
@@ -384,6 +388,8 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	if err := move.finish(s.opt.LockWait); err != nil {
 		return nil, err
 	}
+	n.replaced = append(n.replaced, old)
+	s.keepRecent(n, pack)
 	t := &tip{OID: oid, Tree: make(map[string]OID, len(top)), Header: header}
 	for _, e := range top {
 		t.Tree[e.name] = e.oid
@@ -400,6 +406,7 @@ func (s *Store) addToTree(n *newObjects, oid OID, path string, files map[string]
 		if list, err = s.tree(oid); err != nil {
 			return nil, "", err
 		}
+		n.replaced = append(n.replaced, oid)
 	}
 	at := make(map[string]int, len(list))
 	for i, e := range list {

@@ -1,0 +1,112 @@
+package gitstore
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// recent are objects that the next write will ask for: the newest commit of the own log
+// and the trees on the way to where it writes. Every write makes them, so it keeps them in
+// a cache file, and a writer who finds them there starts no git to read them, while others
+// wait for the lock. They go by their names, which are hashes of what they hold: nothing
+// wrong can be found, only nothing.
+type recent map[OID]object
+
+const (
+	recentFile  = "newest"
+	recentMagic = "git-agentmail newest 1 "
+	// More than this is not kept: to read and to hash it would take as long as git does.
+	recentLimit = 256 << 10
+)
+
+// readRecent reads the cache file. It holds only while the pack that was written with it is
+// there: an object that is missing from the repository must not seem to be in it.
+func (s *Store) readRecent() recent {
+	data, err := os.ReadFile(s.repo.CachePath(recentFile))
+	if err != nil || len(data) > 2*recentLimit {
+		return nil
+	}
+	head, rest, _ := bytes.Cut(data, []byte("\n"))
+	pack, ok := strings.CutPrefix(string(head), recentMagic)
+	if !ok || !s.hasPack(pack) {
+		return nil
+	}
+	known := recent{}
+	for len(rest) > 0 {
+		head, rest, _ = bytes.Cut(rest, []byte("\n"))
+		word, count, _ := strings.Cut(string(head), " ")
+		n, err := strconv.Atoi(count)
+		kind, kerr := plumbing.ParseObjectType(word)
+		if err != nil || kerr != nil || n < 0 || n > len(rest) {
+			return nil
+		}
+		oid := plumbing.ComputeHash(kind, rest[:n]).String()
+		known[oid], rest = object{oid, word, rest[:n]}, rest[n:]
+	}
+	return known
+}
+
+// hasPack reports whether a pack of ours is there and whole, by the hash in its name: who
+// goes on from a commit without reading it must not go on from one that is broken.
+func (s *Store) hasPack(sum string) bool {
+	if !isOID(sum) {
+		return false
+	}
+	whole := func(ext string) (hash string, ok bool) {
+		data, err := os.ReadFile(filepath.Join(s.repo.Objects, "pack", "pack-"+sum+ext))
+		if n := len(data) - sha1.Size; err == nil && n > 0 && n < 4*recentLimit {
+			got := sha1.Sum(data[:n]) // both end with the hash of all before
+			return hex.EncodeToString(got[:]), bytes.Equal(got[:], data[n:])
+		}
+		return "", false
+	}
+	hash, ok := whole(".pack")
+	_, indexed := whole(".idx")
+	return ok && indexed && hash == sum
+}
+
+// keepRecent makes of what was known, and of what a write has read and written, what the
+// next one will ask for. pack is the hash in the name of the pack with it.
+func (s *Store) keepRecent(n *newObjects, pack string) {
+	known := recent{}
+	for oid, ob := range s.objects.recent {
+		known[oid] = ob
+	}
+	for _, oid := range n.replaced {
+		delete(known, oid)
+	}
+	for _, ob := range n.list {
+		if ob.kind == plumbing.TreeObject || ob.kind == plumbing.CommitObject {
+			oid := ob.hash.String()
+			known[oid] = object{oid, ob.kind.String(), ob.data}
+		}
+	}
+	size := 0
+	for _, ob := range known {
+		size += len(ob.data)
+	}
+	if size > recentLimit {
+		known = nil
+	}
+	s.objects.setRecent(known)
+	if known == nil {
+		if err := os.Remove(s.repo.CachePath(recentFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return // what is there is not wrong, only of no use
+		}
+		return
+	}
+	data := []byte(recentMagic + pack + "\n")
+	for _, ob := range known {
+		data = append(fmt.Appendf(data, "%s %d\n", ob.kind, len(ob.data)), ob.data...)
+	}
+	s.WriteCache(recentFile, data)
+}
