@@ -142,7 +142,7 @@ func parseNameStatus(out []byte) ([]Commit, error) {
 
 // HeadCommit returns the newest commit of this worktree and what it changes.
 func (r *Repo) HeadCommit(ctx context.Context) (Commit, error) {
-	if c, ok := r.newest(); ok {
+	if c, ok := r.headFiles(); ok {
 		return c, nil
 	}
 	return r.askHead(ctx)

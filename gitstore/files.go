@@ -146,6 +146,7 @@ func (sh sharing) replace(tmp, name string, data []byte, sync bool) (err error) 
 		err = sh.apply(f.Name())
 	}
 	if err == nil {
+		likeBefore(f.Name(), name)
 		err = os.Rename(f.Name(), name)
 	}
 	if err == nil && sync {

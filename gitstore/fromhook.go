@@ -48,6 +48,9 @@ func fromHook(dir string, environ []string) (*Repo, bool) {
 	r.CommonDir = r.GitDir
 	if data, err := os.ReadFile(filepath.Join(r.GitDir, "commondir")); err == nil {
 		r.CommonDir = strings.TrimSuffix(string(data), "\n")
+		if r.CommonDir == "" {
+			return nil, false
+		}
 		if !filepath.IsAbs(r.CommonDir) {
 			r.CommonDir = filepath.Join(r.GitDir, r.CommonDir)
 		}
@@ -57,7 +60,7 @@ func fromHook(dir string, environ []string) (*Repo, bool) {
 		return nil, false
 	}
 	local, ok := r.localConfig()
-	if !ok || local["core.worktree"] != "" {
+	if _, elsewhere := local["core.worktree"]; !ok || elsewhere {
 		return nil, false
 	}
 	if bare, set := local["core.bare"]; set && bare != "false" { // there are many words for true
@@ -88,6 +91,7 @@ func (r *Repo) localConfig() (values map[string]string, ok bool) {
 	}
 	const space = " \t\r" // what git takes for it; Unicode has more
 	values = map[string]string{}
+	const sectionName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
 	section := ""
 	for line := range strings.SplitSeq(string(data), "\n") {
 		line = strings.Trim(line, space)
@@ -97,19 +101,27 @@ func (r *Repo) localConfig() (values map[string]string, ok bool) {
 			return nil, false
 		case line[0] == '[':
 			name, plain := strings.CutSuffix(line[1:], "]")
-			if !plain {
+			name, sub, quoted := strings.Cut(name, ` "`)
+			if quoted {
+				sub, quoted = strings.CutSuffix(sub, `"`)
+				plain = plain && quoted && !strings.ContainsAny(sub, `"\`)
+			}
+			if !plain || name == "" || strings.Trim(name, sectionName) != "" {
 				return nil, false
 			}
-			if section = strings.ToLower(name); strings.ContainsAny(section, " \t.\"") {
-				section = "" // a subsection
+			if section = strings.ToLower(name); quoted || strings.Contains(section, ".") {
+				section = "." // a subsection
 			}
-		case section != "":
+		default:
 			key, value, _ := strings.Cut(line, "=")
 			key, value = strings.ToLower(strings.Trim(key, space)), strings.Trim(value, space)
-			if strings.ContainsAny(value, "\"\\#;\t\r") || strings.ContainsAny(key, " \t\"\\#;") {
+			if section == "" || strings.ContainsAny(value, "\"\\#;\t\r") || key == "" || strings.Trim(key, sectionName) != "" || strings.Contains(key, ".") ||
+				!('a' <= key[0] && key[0] <= 'z') {
 				return nil, false
 			}
-			values[section+"."+key] = value
+			if section != "." {
+				values[section+"."+key] = value
+			}
 		}
 	}
 	return values, true

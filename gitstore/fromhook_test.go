@@ -70,6 +70,7 @@ func TestLocalConfig(t *testing.T) {
 		{"comment behind", base + "[agentmail]\n\tguard = warn ; x\n", false},
 		{"comment behind a section", base + "[agentmail] # x\n\tguard = warn\n", false},
 		{"section and key in one line", base + "[agentmail] guard = warn\n", false},
+		{"a bracket at the end of that", base + "[agentmail] guard = off ; see [1]\n", false},
 		{"quotes", base + "[agentmail]\n\tguard = \"warn\"\n", false},
 		{"continued", base + "[agentmail]\n\tguard = wa\\\nrn\n", false},
 		{"tab inside", base + "[agentmail]\n\tguard = a\tb\n", false},

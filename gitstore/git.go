@@ -128,10 +128,15 @@ func run(ctx context.Context, dir string, env []string, stdin []byte, args ...st
 		return out.Bytes(), ctx.Err()
 	case errors.As(err, &ee):
 		return out.Bytes(), &gitError{verb(args), ee.ExitCode(), errb.String()}
-	case errors.Is(err, exec.ErrNotFound):
-		return nil, errf(Unsupported, "git is not on PATH: %w", err)
 	}
-	return nil, errf(GitFailed, "start git %s: %w", verb(args), err)
+	return nil, startError(verb(args), err)
+}
+
+func startError(verb string, err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return errf(Unsupported, "git is not on PATH: %w", err)
+	}
+	return errf(GitFailed, "start git %s: %w", verb, err)
 }
 
 // verb is the git command in args, after any -c settings.

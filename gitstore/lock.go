@@ -33,8 +33,8 @@ type holder struct {
 }
 
 // acquire waits up to wait for the lock. Waiting is a blocking call with a
-// timer beside it: polling would starve writers. Without create it fails where
-// there is no mailbox.
+// timer beside it: polling would starve writers. Without a wait it is taken at once or
+// not at all. Without create it fails where there is no mailbox.
 func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*lock, error) {
 	name := s.repo.dir("lock")
 	timer := time.NewTimer(wait)
@@ -48,17 +48,16 @@ func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*
 			}
 		}
 		fl := flock.New(name, flock.SetFlag(flag), flock.SetPermissions(0o666))
-		got := make(chan error, 1)
-		go func() { got <- fl.Lock() }()
 		var err error
-		select {
-		case err = <-got:
-		case <-ctx.Done():
-			go release(got, fl)
-			return nil, ctx.Err()
-		case <-timer.C:
-			go release(got, fl)
-			return nil, s.busy(name)
+		if wait > 0 {
+			if err = s.await(ctx, fl, timer); err != nil && (ctx.Err() != nil || KindOf(err) == Locked) {
+				return nil, err
+			}
+		} else {
+			var ok bool
+			if ok, err = fl.TryLock(); err == nil && !ok {
+				return nil, s.busy(name)
+			}
 		}
 		if err != nil {
 			if create && made == 0 && errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +78,22 @@ func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*
 			os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
 		}
 		return &lock{s.repo, fl}, nil
+	}
+}
+
+// await waits for a lock.
+func (s *Store) await(ctx context.Context, fl *flock.Flock, timer *time.Timer) error {
+	got := make(chan error, 1)
+	go func() { got <- fl.Lock() }()
+	select {
+	case err := <-got:
+		return err
+	case <-ctx.Done():
+		go release(got, fl)
+		return ctx.Err()
+	case <-timer.C:
+		go release(got, fl)
+		return s.busy(fl.Path())
 	}
 }
 

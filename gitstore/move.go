@@ -88,7 +88,7 @@ func (m *move) end(orders string) error {
 		return &gitError{"update-ref", ee.ExitCode(), m.stderr.String()}
 	}
 	if err != nil {
-		return errf(GitFailed, "start git update-ref: %w", err)
+		return startError("update-ref", err)
 	}
 	if orders != "" && !strings.Contains(m.stdout.String(), "commit: ok") {
 		return errf(GitFailed, "git update-ref ended without a word about %s", m.ref())

@@ -108,6 +108,44 @@ func TestNearbyLeavesToGit(t *testing.T) {
 		"settings by environment": func(_ *testing.T, env []string, dir string) []string {
 			return append(env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.bare", "GIT_CONFIG_VALUE_0=true")
 		},
+		"HEAD of an object behind a blank": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/HEAD", " "+zeroOID+"\n")
+			return nil
+		},
+		"HEAD a link": func(t *testing.T, _ []string, dir string) []string {
+			os.Rename(dir+"/.git/HEAD", dir+"/.git/HEAD2")
+			os.Symlink("HEAD2", dir+"/.git/HEAD")
+			return nil
+		},
+		"refs a file": func(t *testing.T, _ []string, dir string) []string {
+			os.RemoveAll(dir + "/.git/refs")
+			writeFile(t, dir+"/.git/refs", "x")
+			return nil
+		},
+		"a work tree without a name": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "[core]\n\tworktree\n")
+			return nil
+		},
+		"a format without a number": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "[core]\n\trepositoryformatversion\n")
+			return nil
+		},
+		"a setting behind its section": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "[core] bare = true # [x]\n")
+			return nil
+		},
+		"a setting before all sections": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "x = 1\n")
+			return nil
+		},
+		"a bad key": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "[core]\n\tba_re = 1\n")
+			return nil
+		},
+		"an open subsection": func(t *testing.T, _ []string, dir string) []string {
+			writeFile(t, dir+"/.git/config", "[remote \"x]\n\turl = y\n")
+			return nil
+		},
 		"somebody else's": func(t *testing.T, _ []string, dir string) []string {
 			if err := exec.Command("chown", "-R", "12345", dir).Run(); err != nil {
 				t.Skip("only root can give files away")

@@ -17,7 +17,8 @@ func nearby(dir string, environ []string) (*Repo, bool) {
 	for _, kv := range environ {
 		switch name, _, _ := strings.Cut(kv, "="); name {
 		case "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_QUARANTINE_PATH",
-			"GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_IMPLICIT_WORK_TREE", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT":
+			"GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_IMPLICIT_WORK_TREE", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+			"GIT_INTERNAL_SUPER_PREFIX":
 			return nil, false
 		}
 	}
@@ -37,7 +38,8 @@ func nearby(dir string, environ []string) (*Repo, bool) {
 		return nil, false
 	}
 	local, _ := r.localConfig()
-	if v := local["core.repositoryformatversion"]; v != "" && v != "0" || local["extensions.worktreeconfig"] != "" {
+	_, own := local["extensions.worktreeconfig"]
+	if v, set := local["core.repositoryformatversion"]; set && v != "0" || own {
 		return nil, false
 	}
 	r.Dir = dir
@@ -60,10 +62,7 @@ func workTree(dir string) (top string, ok bool) {
 		git := filepath.Join(dir, ".git")
 		switch st, err := os.Lstat(git); {
 		case err == nil:
-			head, err := os.ReadFile(filepath.Join(git, "HEAD"))
-			named := strings.HasPrefix(string(head), "ref: refs/") || isOID(strings.TrimSpace(string(head)))
-			_, rerr := os.Stat(filepath.Join(git, "refs"))
-			return dir, err == nil && rerr == nil && named && st.IsDir() && mine(dir) && mine(git)
+			return dir, st.IsDir() && isGitDir(git) && mine(dir) && mine(git)
 		case !os.IsNotExist(err):
 			return "", false
 		}
@@ -77,6 +76,27 @@ func workTree(dir string) (top string, ok bool) {
 		}
 		dir = up
 	}
+}
+
+// isGitDir reports whether git would take a directory for a repository, if it is an
+// ordinary one.
+func isGitDir(git string) bool {
+	name := filepath.Join(git, "HEAD")
+	st, err := os.Lstat(name)
+	if err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	head, err := os.ReadFile(name)
+	if err != nil || !strings.HasPrefix(string(head), "ref: refs/") && !isOID(strings.TrimRight(string(head), " \t\r\n")) {
+		return false
+	}
+	for _, dir := range []string{"refs", "objects"} { // git asks whether they can be entered
+		if _, err := os.Stat(filepath.Join(git, dir) + "/."); err != nil {
+			return false
+		}
+	}
+	_, err = os.Lstat(filepath.Join(git, "reftable"))
+	return os.IsNotExist(err)
 }
 
 // mine reports whether a file belongs to whoever we are, which is what git trusts

@@ -58,7 +58,7 @@ func (o *objects) start() error {
 	o.stderr = &bytes.Buffer{}
 	cmd.Stderr = o.stderr
 	if err := cmd.Start(); err != nil {
-		return errf(GitFailed, "start git cat-file: %w", err)
+		return startError("cat-file", err)
 	}
 	o.cmd, o.stdin, o.in, o.out = cmd, stdin, bufio.NewWriter(stdin), bufio.NewReaderSize(stdout, 64<<10)
 	return nil
@@ -272,16 +272,18 @@ func parseTree(oid OID, data []byte) ([]treeEntry, error) {
 	return list, nil
 }
 
-// encodeTree writes entries in git's order: by name, a directory as if its name
+// key is what git orders the entries of a tree by: the name, of a directory as if it
 // ended in a slash.
-func encodeTree(list []treeEntry) []byte {
-	key := func(e treeEntry) string {
-		if e.dir {
-			return e.name + "/"
-		}
-		return e.name
+func (e treeEntry) key() string {
+	if e.dir {
+		return e.name + "/"
 	}
-	sort.Slice(list, func(i, j int) bool { return key(list[i]) < key(list[j]) })
+	return e.name
+}
+
+// encodeTree writes entries in git's order.
+func encodeTree(list []treeEntry) []byte {
+	sort.Slice(list, func(i, j int) bool { return list[i].key() < list[j].key() })
 	var b bytes.Buffer
 	for _, e := range list {
 		b.WriteString(e.mode)

@@ -106,14 +106,17 @@ const (
 	tipsEnd   = "end"
 )
 
-func (r *Repo) readTips() map[string]*tip {
+// readTips returns what is remembered. Not to be allowed to read it is an error: who
+// took that for "nothing" would not see that a ref was set back.
+func (r *Repo) readTips() (map[string]*tip, error) {
 	data, err := os.ReadFile(r.dir(tipsFile))
-	if err == nil {
-		if tips, ok := parseTips(string(data)); ok {
-			return tips
-		}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, errf(ReadOnly, "read %q: %w", r.dir(tipsFile), err)
 	}
-	return map[string]*tip{}
+	if tips, ok := parseTips(string(data)); ok && err == nil {
+		return tips, nil
+	}
+	return map[string]*tip{}, nil
 }
 
 func formatTips(logs map[string]*tip) []byte {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/quick"
 )
@@ -82,5 +83,38 @@ func TestFetchedLogIsAskedAboutOnce(t *testing.T) {
 	}
 	if got := contents(t, env, clone); len(got) != 3 {
 		t.Errorf("read %q", got)
+	}
+}
+
+// TestReplacedFileStaysSomebodys: who may read a file of the store may read the one that
+// takes its place, whoever wrote it; and tips that cannot be read are not taken for none.
+func TestReplacedFileStaysSomebodys(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	s := open(t, env, dir, Options{})
+	put(t, s, "m/1", "x")
+	name := s.repo.dir(tipsFile)
+	if err := os.Chmod(name, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(name, 12345, 54321); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := syscall.Umask(0o077)
+	put(t, s, "m/2", "x")
+	syscall.Umask(old)
+	after, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := before.Sys().(*syscall.Stat_t), after.Sys().(*syscall.Stat_t)
+	if a.Ino == b.Ino || a.Mode != b.Mode || a.Uid != b.Uid || a.Gid != b.Gid {
+		t.Errorf("was %v of %d, is %v of %d", before.Mode(), a.Uid, after.Mode(), b.Uid)
 	}
 }

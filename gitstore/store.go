@@ -108,7 +108,8 @@ func (s *Store) Exists() (bool, error) {
 
 // Snapshot pins the present contents. A ref of ours that vanished or was set
 // back since it was last accepted is restored first; where it cannot be, the
-// snapshot still shows what was accepted.
+// snapshot still shows what was accepted. How far a fetched log goes is written down,
+// if nobody holds the lock.
 func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	v, err := s.look(ctx)
 	if err != nil || len(v.back) == 0 && !v.news {
@@ -132,7 +133,7 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 // writing down the tips may: a writer does that as well.
 const (
 	restoreWait = 100 * time.Millisecond
-	noteWait    = 5 * time.Millisecond
+	noteWait    = 0
 )
 
 // view is what the refs say beside what was last accepted.
@@ -146,10 +147,13 @@ type view struct {
 // note writes down what was fetched: else every reader until the next write would ask git
 // again whether the logs lead on, a process for each. The caller holds the lock.
 func (s *Store) note(v view) {
+	if !v.news {
+		return
+	}
 	own, err := s.repo.replica()
-	same := func(a, b *tip) bool { return a.OID == b.OID }
+	known, kerr := s.repo.readTips()
 	// A write, or an uninstall, may have come between.
-	if v.news && err == nil && own == v.sn.own && maps.EqualFunc(s.repo.readTips(), v.known, same) {
+	if errors.Join(err, kerr) == nil && own == v.sn.own && maps.EqualFunc(known, v.known, func(a, b *tip) bool { return a.OID == b.OID }) {
 		s.remember(v.sn)
 	}
 }
@@ -162,7 +166,10 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 	}
 	// The tips first: a writer moves the ref and then writes the file, so in
 	// this order the ref is never seen behind the file without reason.
-	known := s.repo.readTips()
+	known, err := s.repo.readTips()
+	if err != nil {
+		return v, err
+	}
 	refs, err := s.repo.logTips()
 	if err != nil {
 		return v, err
@@ -180,6 +187,7 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 			forward, err := s.repo.isAncestor(ctx, k.OID, oid)
 			switch {
 			case err == nil:
+				news = news || forward
 			case ctx.Err() != nil:
 				return v, ctx.Err()
 			case s.gone(k.OID):
@@ -193,7 +201,6 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 				sn.logs[replica], back[replica] = k, oid
 				continue
 			}
-			news = true
 		}
 		t, err := s.load(oid)
 		if err != nil {
@@ -220,7 +227,7 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 			return v, errf(Newer, "the log %s is in format %d, this version reads up to %d", replica, t.Header.Format, FormatVersion)
 		}
 	}
-	return view{sn, back, known, news}, nil
+	return view{sn: sn, back: back, known: known, news: news}, nil
 }
 
 func wrapLog(replica string, err error) error {

@@ -578,7 +578,7 @@ func (a *applier) choose(id string) error {
 	}
 	for _, query := range []string{
 		`INSERT OR REPLACE INTO receipt SELECT m.id, l.agent, l.read_at, l.ack_at FROM message m CROSS JOIN agent a
-			JOIN letter l ON l.agent = a.n AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n WHERE m.n = ? AND l.read_at IS NOT NULL`,
+			CROSS JOIN letter l ON l.agent = a.n AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n WHERE m.n = ? AND l.read_at IS NOT NULL`,
 		`DELETE FROM letter WHERE (agent, ms, c, msg) IN (SELECT a.n, m.ms, m.c, m.n FROM message m CROSS JOIN agent a WHERE m.n = ?)`, `DELETE FROM words WHERE rowid = ?`, `DELETE FROM late WHERE n = ?`, `DELETE FROM message WHERE n = ?`,
 	} {
 		if err := a.run(query, n); err != nil {

@@ -256,19 +256,18 @@ func (d *DB) PlaceOf(ctx context.Context, id string) (Place, error) {
 // Deliveries returns what the recipients of a message have done with it, by id.
 func (d *DB) Deliveries(ctx context.Context, l Letter) (map[string]mail.Delivery, error) {
 	got := map[string]mail.Delivery{}
-	for _, id := range l.Recipients() {
-		agent, err := d.agentNumber(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		var readAt, ackAt sql.NullInt64
-		if err := d.row(ctx, `SELECT read_at, ack_at FROM letter WHERE agent = ? AND ms = ? AND c = ? AND msg = ?`, agent, l.HLC.MS, l.HLC.N, l.n).
-			Scan(&readAt, &ackAt); err != nil {
-			return nil, err
-		}
-		got[id] = mail.Delivery{Read: mail.Time(readAt.Int64), Ack: mail.Time(ackAt.Int64)}
+	ids, err := json.Marshal(l.Recipients())
+	if err != nil {
+		return nil, err
 	}
-	return got, nil
+	return got, d.each(ctx, func(scan func(...any) error) error {
+		var id string
+		var readAt, ackAt sql.NullInt64
+		err := scan(&id, &readAt, &ackAt)
+		got[id] = mail.Delivery{Read: mail.Time(readAt.Int64), Ack: mail.Time(ackAt.Int64)}
+		return err
+	}, `SELECT a.id, l.read_at, l.ack_at FROM json_each(?) x CROSS JOIN agent a ON a.id = x.value
+		CROSS JOIN letter l ON l.agent = a.n AND l.ms = ? AND l.c = ? AND l.msg = ?`, string(ids), l.HLC.MS, l.HLC.N, l.n)
 }
 
 // Activity is what is known of an agent's doings.

@@ -65,6 +65,9 @@ func look(data []byte) (Info, image.Config, bool) {
 // some 70 bytes and half a microsecond.
 const maxPixels = 1 << 23
 
+// maxSide is the longest side that WebP knows.
+const maxSide = 1 << 14
+
 // working is held while an image is decoded, so that the memory for one is enough for
 // however many letters a process sends at once.
 var working sync.Mutex
@@ -76,7 +79,7 @@ var working sync.Mutex
 // back as several times its size. Metadata and colour profiles are not copied.
 func WebP(data []byte) (copied []byte, ok bool) {
 	info, config, ok := look(data)
-	if !ok || info.Type != typePNG && info.Type != typeGIF || info.Width > maxPixels/info.Height ||
+	if !ok || info.Type != typePNG && info.Type != typeGIF || info.Width > maxPixels/info.Height || max(info.Width, info.Height) > maxSide ||
 		config.ColorModel == color.NRGBA64Model || config.ColorModel == color.RGBA64Model || config.ColorModel == color.Gray16Model {
 		return nil, false
 	}

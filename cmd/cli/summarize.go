@@ -120,10 +120,16 @@ func (a *app) notRefined(r *mailbox.Refinement) {
 }
 
 func (a *app) writeSummaries(w *strings.Builder, s mailbox.ThreadSummaries) {
-	for _, t := range s.Threads {
+	for i, t := range s.Threads {
+		if i > 0 {
+			w.WriteString("\n")
+		}
 		a.writeSummary(w, t)
-		w.WriteString("\n")
 	}
+	if len(s.Threads) == 1 && s.Refinement == nil {
+		return // together it says the same
+	}
+	w.WriteString("\n")
 	fields(w, "together", count(len(s.Threads), "thread", "threads"), "words", refined(s.Refinement))
 	a.writeActions(w, s.Aggregate.KeyPoints, s.Aggregate.ActionItems)
 	a.writeMentions(w, s.Aggregate.TopMentions)

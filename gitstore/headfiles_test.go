@@ -4,6 +4,7 @@ package gitstore
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -13,9 +14,9 @@ import (
 	"testing"
 )
 
-// TestNewest commits random changes of a random tree. What is read from the files of the
+// TestHeadFiles commits random changes of a random tree. What is read from the files of the
 // objects is what git says, and where it is not read, git has a reason to be asked.
-func TestNewest(t *testing.T) {
+func TestHeadFiles(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	env := testEnv(t)
@@ -78,7 +79,7 @@ func TestNewest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, ok := repo.newest()
+		got, ok := repo.headFiles()
 		if ok {
 			read++
 		}
@@ -95,14 +96,14 @@ func TestNewest(t *testing.T) {
 
 	asked := func(what string) {
 		t.Helper()
-		if c, ok := repo.newest(); ok {
+		if c, ok := repo.headFiles(); ok {
 			t.Errorf("%s: git was not asked: %+v", what, c)
 		}
 	}
 	commit := func() {
 		t.Helper()
 		user(t, env, dir, "commit", "-q", "--allow-empty", "-m", "x")
-		if _, ok := repo.newest(); !ok {
+		if _, ok := repo.headFiles(); !ok {
 			t.Fatal("not read")
 		}
 	}
@@ -134,6 +135,31 @@ func TestNewest(t *testing.T) {
 	user(t, env, dir, "commit", "-q", "-m", "many")
 	asked("more objects than are worth it")
 	commit()
+	// What git does not write, it reads in its own way.
+	raw := func(kind, data string) OID {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "raw")
+		writeFile(t, file, data)
+		return git(t, env, dir, "hash-object", "-w", "-t", kind, "--literally", file)
+	}
+	blob, _ := hex.DecodeString(raw("blob", "x"))
+	entry := func(name string) string { return "100644 " + name + "\x00" + string(blob) }
+	who := "author U <u@example.com> 1700000000 +0000\ncommitter U <u@example.com> 1700000000 +0000\n\nx\n"
+	good, other, tip := raw("tree", entry("a")), raw("tree", entry("b")), git(t, env, dir, "rev-parse", "HEAD")
+	for what, odd := range map[string]string{
+		"a name twice":     raw("commit", "tree "+raw("tree", entry("a")+entry("a"))+"\nparent "+tip+"\n"+who),
+		"a bad order":      raw("commit", "tree "+raw("tree", entry("b")+entry("a"))+"\nparent "+tip+"\n"+who),
+		"a second tree":    raw("commit", "tree "+good+"\ntree "+other+"\nparent "+tip+"\n"+who),
+		"a late parent":    raw("commit", "tree "+good+"\n"+who[:42]+"parent "+tip+"\n"+who[42:]),
+		"no tree":          raw("commit", "parent "+tip+"\n"+who),
+		"too wide to read": raw("commit", "tree "+raw("tree", wide(string(blob)))+"\nparent "+tip+"\n"+who),
+		"too long to read": raw("commit", "tree "+good+"\nparent "+tip+"\n"+who+strings.Repeat("long ", looseLimit)),
+	} {
+		writeFile(t, filepath.Join(dir, ".git", "HEAD"), odd+"\n")
+		asked(what)
+	}
+	writeFile(t, filepath.Join(dir, ".git", "HEAD"), tip+"\n")
+	commit()
 	object := filepath.Join(dir, ".git", "objects", git(t, env, dir, "rev-parse", "HEAD")[:2], git(t, env, dir, "rev-parse", "HEAD")[2:])
 	data, err := os.ReadFile(object)
 	if err != nil {
@@ -152,4 +178,13 @@ func TestNewest(t *testing.T) {
 	commit()
 	git(t, env, dir, "repack", "-q", "-a", "-d")
 	asked("packed objects")
+}
+
+// wide is a tree of more names than are worth reading.
+func wide(blob string) string {
+	var b strings.Builder
+	for i := range looseLimit / 30 {
+		fmt.Fprintf(&b, "100644 %06d\x00%s", i, blob)
+	}
+	return b.String()
 }

@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// newest answers HeadCommit where that needs no git: a commit that was just made
+// headFiles answers HeadCommit where that needs no git: a commit that was just made
 // lies there as files of their own, one for each object, and often so does what it
 // was made from. A post-commit hook asks this of every commit, and reading six files
 // takes a tenth of the time of a process. ok is false for whatever is out of the
 // ordinary, and git is asked: packed objects, a merge, a root commit, refs that
-// replace objects, grafts, a shallow clone, modes that git writes no more.
-func (r *Repo) newest() (c Commit, ok bool) {
+// replace objects, grafts, a shallow clone, and whatever git itself does not write.
+func (r *Repo) headFiles() (c Commit, ok bool) {
 	if !r.plain() {
 		return c, false
 	}
@@ -26,14 +26,11 @@ func (r *Repo) newest() (c Commit, ok bool) {
 	if !ok {
 		return c, false
 	}
-	l := loose{dir: r.Objects}
-	now := parseCommit(l.read(head, "commit"))
-	if l.err != nil || len(now.parents) != 1 {
-		return c, false
-	}
-	before := parseCommit(l.read(now.parents[0], "commit"))
+	l := loose{dir: r.Objects, left: looseLimit}
+	now, parent := l.commit(head)
+	before, _ := l.commit(parent)
 	c = Commit{OID: head}
-	c.Changed = l.diff(nil, "", before.tree, now.tree)
+	c.Changed = l.diff(nil, "", before, now)
 	// As git lists them: by the bytes of the path.
 	slices.SortFunc(c.Changed, func(a, b Changed) int { return strings.Compare(a.Path, b.Path) })
 	return c, l.err == nil
@@ -42,11 +39,9 @@ func (r *Repo) newest() (c Commit, ok bool) {
 // plain reports whether an object is what its name says, to git as well.
 func (r *Repo) plain() bool {
 	for _, kv := range r.given {
-		switch name, value, _ := strings.Cut(kv, "="); name {
+		switch name, _, _ := strings.Cut(kv, "="); name {
 		case "GIT_OBJECT_DIRECTORY", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_NAMESPACE":
-			if value != "" {
-				return false
-			}
+			return false
 		}
 	}
 	for _, name := range []string{"refs/replace", "info/grafts", "shallow"} {
@@ -76,19 +71,23 @@ func (r *Repo) looseHead() (OID, bool) {
 // loose reads objects that are files of their own. The first failure stays in err, and
 // after it everything is empty.
 type loose struct {
-	dir   string
-	err   error
-	reads int
-	z     io.ReadCloser
+	dir  string
+	err  error
+	left int // bytes that may still be read
+	z    io.ReadCloser
 }
 
-// looseLimit is the number of objects from which git is quicker.
-const looseLimit = 40
+// looseLimit is from how many bytes of objects on git is quicker, where to open a file
+// counts as much as to read some more.
+const (
+	looseLimit = 64 << 10
+	openCosts  = 1500
+)
 
-var errOddObject = errors.New("gitstore: not an object as git writes them")
+var errOddObject = errors.New("gitstore: not an object as git writes them, or more than is worth it")
 
 func (l *loose) read(oid OID, kind string) []byte {
-	if l.reads++; l.err == nil && (l.reads > looseLimit || !isOID(oid)) {
+	if l.err == nil && !isOID(oid) {
 		l.err = errOddObject
 	}
 	if l.err != nil {
@@ -99,6 +98,9 @@ func (l *loose) read(oid OID, kind string) []byte {
 	if err == nil && (!ok || string(head) != kind+" "+strconv.Itoa(len(body))) {
 		err = errOddObject
 	}
+	if l.left -= len(data) + openCosts; l.left < 0 {
+		err = errOddObject
+	}
 	if l.err = err; err != nil {
 		return nil
 	}
@@ -106,19 +108,50 @@ func (l *loose) read(oid OID, kind string) []byte {
 }
 
 func (l *loose) inflate(name string) ([]byte, error) {
-	data, err := os.ReadFile(name)
+	st, err := os.Stat(name)
+	if err == nil && st.Size() > int64(l.left) {
+		err = errOddObject
+	}
 	if err != nil {
 		return nil, err
 	}
+	file, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	packed := bytes.NewReader(file)
 	if l.z == nil {
-		l.z, err = zlib.NewReader(bytes.NewReader(data))
+		l.z, err = zlib.NewReader(packed)
 	} else {
-		err = l.z.(zlib.Resetter).Reset(bytes.NewReader(data), nil)
+		err = l.z.(zlib.Resetter).Reset(packed, nil)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(l.z)
+	data, err := io.ReadAll(io.LimitReader(l.z, int64(l.left)+1))
+	if err == nil && packed.Len() > 0 {
+		err = errOddObject // something behind it, or it goes on
+	}
+	return data, err
+}
+
+// commit returns the tree of a commit, and its parent if it has just one.
+func (l *loose) commit(oid OID) (tree, parent OID) {
+	f := strings.SplitN(string(l.read(oid, "commit")), "\n", 4)
+	if l.err == nil && len(f) == 4 {
+		tree, _ = strings.CutPrefix(f[0], "tree ")
+		parent, _ = strings.CutPrefix(f[1], "parent ")
+		if !strings.HasPrefix(f[2], "author ") {
+			parent = "" // none, or several
+		}
+		if isOID(tree) && (strings.HasPrefix(f[1], "parent ") || strings.HasPrefix(f[1], "author ")) {
+			return tree, parent
+		}
+	}
+	if l.err == nil {
+		l.err = errOddObject
+	}
+	return "", ""
 }
 
 // diff adds to list what differs below dir, which has a closing slash. An empty tree
@@ -161,10 +194,13 @@ func (l *loose) tree(oid OID) []treeEntry {
 		return nil
 	}
 	list, err := parseTree(oid, l.read(oid, "tree"))
-	for _, e := range list {
+	for i, e := range list {
 		switch e.mode {
 		case modeTree, modeBlob, "100755", "120000", "160000":
 		default:
+			err = errOddObject
+		}
+		if e.name == "" || i > 0 && (list[i-1].key() >= e.key() || list[i-1].name == e.name) {
 			err = errOddObject
 		}
 	}
