@@ -52,7 +52,7 @@ func (d *DB) Apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 
 func (d *DB) apply(ctx context.Context, version string, entries iter.Seq2[Entry, error], copies Copies) error {
 	// The driver watches over a context that can end, for each of millions of statements.
-	a := &applier{ctx: context.WithoutCancel(ctx), d: d, stmts: map[string]*sql.Stmt{}, agents: map[string]int64{}, threads: map[string]int64{},
+	a := &applier{ctx: context.WithoutCancel(ctx), d: d, stmts: map[string]*sql.Stmt{}, agents: map[string]int64{}, threads: map[string]int64{}, logs: map[string]int64{},
 		active: map[int64]mail.Time{}, leases: mail.Leases{}, dir: mail.NewDirectory(), copies: copies}
 	defer a.close()
 	had, err := d.Version(ctx)
@@ -96,6 +96,7 @@ type applier struct {
 
 	agents  map[string]int64 // numbers, by id
 	threads map[string]int64
+	logs    map[string]int64
 	active  map[int64]mail.Time
 	leases  mail.Leases     // those that events in this run are about
 	dir     *mail.Directory // agents whose profiles changed in this run
@@ -200,6 +201,10 @@ func (a *applier) agent(id string) (int64, error) {
 	return a.number(a.agents, id, `SELECT n FROM agent WHERE id = ?`, `INSERT INTO agent(id) VALUES(?)`)
 }
 
+func (a *applier) log(replica string) (int64, error) {
+	return a.number(a.logs, replica, `SELECT n FROM log WHERE replica = ?`, `INSERT INTO log(replica) VALUES(?)`)
+}
+
 func (a *applier) thread(key string) (int64, error) {
 	return a.number(a.threads, key, `SELECT n FROM thread WHERE key = ?`, `INSERT INTO thread(key) VALUES(?)`)
 }
@@ -235,10 +240,14 @@ func (a *applier) add(e Entry) error {
 	if m, ok := e.Record.(*mail.Message); ok {
 		return a.message(e, m, oid, by)
 	}
+	log, err := a.log(e.Replica)
+	if err != nil {
+		return err
+	}
 	// The same record in another log is one event, but not to the folds: there the log counts.
-	if err := a.run(`INSERT INTO event(ms, c, id, path, oid, replica, by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+	if err := a.run(`INSERT INTO event(ms, c, id, path, oid, log, by) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
 		WHERE NOT EXISTS (SELECT 1 FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND path = ?4 AND oid = ?5)`,
-		h.HLC.MS, h.HLC.N, h.ID, shorten(e.Path, placeOf(h)), oid, e.Replica, by); err != nil {
+		h.HLC.MS, h.HLC.N, h.ID, shorten(e.Path, placeOf(h)), oid, log, by); err != nil {
 		return err
 	}
 	switch r := e.Record.(type) {
@@ -323,8 +332,12 @@ func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := a.insert(`INSERT INTO message(id, replica, oid, ms, c, at, sender, thread, reply, topic, imp, ack, subject, people, files)
-		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, e.Replica, oid, m.HLC.MS, m.HLC.N, int64(m.At), by, thread, reply, topic,
+	log, err := a.log(e.Replica)
+	if err != nil {
+		return err
+	}
+	n, err := a.insert(`INSERT INTO message(id, log, oid, ms, c, at, sender, thread, reply, topic, imp, ack, subject, people, files)
+		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, log, oid, m.HLC.MS, m.HLC.N, int64(m.At), by, thread, reply, topic,
 		slices.Index(importances, m.Importance), m.AckRequired, m.Subject, people, files)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ type Filter struct {
 }
 
 // columns are those of the table message as m and thread as t, for scanLetter.
-const columns = `m.n, m.id, m.replica, m.oid, m.ms, m.c, m.at, m.sender, t.key, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files`
+const columns = `m.n, m.id, (SELECT replica FROM log WHERE n = m.log), m.oid, m.ms, m.c, m.at, m.sender, t.key, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files`
 
 // scanLetter reads columns, and whatever else the query returns into more.
 func (d *DB) scanLetter(ctx context.Context, scan func(...any) error, more ...any) (Letter, error) {
@@ -408,7 +408,7 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 		e.Path, e.OID = lengthen(e.Path, e.at), hex.EncodeToString(oid)
 		list = append(list, e)
 		return nil
-	}, `SELECT ms, c, id, path, oid, replica FROM event `+others+` ORDER BY ms DESC, c DESC, id DESC`, args...)
+	}, `SELECT ms, c, id, path, oid, (SELECT replica FROM log WHERE log.n = event.log) FROM event `+others+` ORDER BY ms DESC, c DESC, id DESC`, args...)
 	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
@@ -485,7 +485,7 @@ func (d *DB) About(ctx context.Context, by, path string, covers func(pattern str
 			e.Path, e.OID = lengthen(e.Path, p), hex.EncodeToString(oid)
 			list = append(list, e)
 			return err
-		}, `SELECT path, oid, replica FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND (?4 < 0 OR by = ?4)`, p.ms, p.c, p.id, me); err != nil {
+		}, `SELECT path, oid, (SELECT replica FROM log WHERE log.n = event.log) FROM event WHERE ms = ?1 AND c = ?2 AND id = ?3 AND (?4 < 0 OR by = ?4)`, p.ms, p.c, p.id, me); err != nil {
 			return nil, err
 		}
 	}

@@ -9,11 +9,11 @@ import (
 
 // schemaVersion changes with every change of the schema or of what is put into it.
 // A file of another version is built anew.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // What is in the tables, beside what their names say:
 //
-// Agents and threads are numbered, for their ids stand in many rows. Order is the
+// Logs, agents and threads are numbered, for their names stand in many rows. Order is the
 // order of the log: stamp (ms, c), then id. The letter table holds one row for each
 // recipient of a message, with what that one has done; receipts that belong to no
 // letter, or not yet, wait in receipt. contested holds the ids of messages of which the
@@ -22,15 +22,19 @@ const schemaVersion = 3
 // of the log. The path of an event is its directory, with a slash at the end, where the
 // rest of it follows from its time and id.
 //
-// Bodies are not here: they are read from the logs.
+// Bodies are not here: they are read from the logs. Of the words, those of the body come
+// first: FTS5 notes the column of every hit but of those in the first, which would make
+// the list of words a third longer.
 const schema = `
 CREATE TABLE meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
 CREATE TABLE agent(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, active INT NOT NULL DEFAULT 0, home TEXT NOT NULL DEFAULT '', profile BLOB);
 
+CREATE TABLE log(n INTEGER PRIMARY KEY, replica TEXT NOT NULL UNIQUE);
+
 CREATE TABLE thread(n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 
-CREATE TABLE message(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, replica TEXT NOT NULL, oid BLOB NOT NULL,
+CREATE TABLE message(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, log INT NOT NULL, oid BLOB NOT NULL,
   ms INT NOT NULL, c INT NOT NULL, at INT NOT NULL, sender INT NOT NULL, thread INT, reply TEXT, topic TEXT,
   imp INT NOT NULL, ack INT NOT NULL, subject TEXT NOT NULL, people TEXT NOT NULL, files BLOB);
 CREATE INDEX message_order ON message(ms, c);
@@ -50,7 +54,7 @@ CREATE TABLE receipt(msg TEXT, agent INT, read_at INT, ack_at INT, PRIMARY KEY(m
 CREATE TABLE lease(id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE event(n INTEGER PRIMARY KEY, ms INT NOT NULL, c INT NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, oid BLOB NOT NULL,
-  replica TEXT NOT NULL, by INT NOT NULL);
+  log INT NOT NULL, by INT NOT NULL);
 CREATE INDEX event_order ON event(ms, c, id);
 CREATE INDEX event_by ON event(by, ms, c);
 CREATE INDEX event_id ON event(id);
@@ -58,8 +62,8 @@ CREATE TABLE touched(what TEXT, pattern INT, ms INT, c INT, id TEXT, PRIMARY KEY
 
 CREATE TABLE damaged(replica TEXT, path TEXT, why TEXT NOT NULL, PRIMARY KEY(replica, path)) WITHOUT ROWID;
 
-CREATE VIRTUAL TABLE words USING fts5(subject, body, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
-INSERT INTO words(words, rank) VALUES('rank', 'bm25(4.0, 1.0, 1.5)');
+CREATE VIRTUAL TABLE words USING fts5(body, subject, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+INSERT INTO words(words, rank) VALUES('rank', 'bm25(1.0, 4.0, 1.5)');
 `
 
 // shorten is what the event table keeps of a path.

@@ -73,7 +73,7 @@ func with(file string, fn func(*conn) error) error {
 
 // The queries are those of index/read.go and index/search.go, in short.
 const (
-	columns = `m.n, m.id, m.replica, m.oid, m.ms, m.c, m.at, m.sender, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files`
+	columns = `m.n, m.id, (SELECT replica FROM log WHERE n = m.log), m.oid, m.ms, m.c, m.at, m.sender, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files`
 	inbox   = `SELECT ` + columns + ` FROM letter l CROSS JOIN message m ON m.n = l.msg
 		WHERE l.agent = (SELECT n FROM agent WHERE id = ?) ORDER BY l.ms DESC, l.c DESC, m.id DESC LIMIT 20`
 	thread = `SELECT ` + columns + ` FROM message m WHERE m.thread = (SELECT thread FROM message WHERE thread IS NOT NULL AND n > ?
@@ -127,7 +127,7 @@ func (c *conn) insert() error {
 	}
 	id := strconv.FormatInt(time.Now().UnixNano(), 36)
 	ms := time.Now().UnixMilli()
-	r, err := c.ExecContext(c.ctx, `INSERT INTO message(id, replica, oid, ms, c, at, sender, imp, ack, subject, people) VALUES(?, 'w4vvf99z4q', ?, ?, 0, ?, 1, 1, 0, ?, '1 2|||')`,
+	r, err := c.ExecContext(c.ctx, `INSERT INTO message(id, log, oid, ms, c, at, sender, imp, ack, subject, people) VALUES(?, 1, ?, ?, 0, ?, 1, 1, 0, ?, '1 2|||')`,
 		id, []byte(id), ms, ms, "One more letter")
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (c *conn) build(in io.Reader) error {
 		`CREATE INDEX message_order ON message(ms)`, `CREATE INDEX message_sender ON message(sender, ms)`,
 		`CREATE TABLE letter(agent INT, ms INT, msg INT, read_at INT, PRIMARY KEY(agent, ms, msg)) WITHOUT ROWID`,
 		`CREATE INDEX letter_unread ON letter(agent, ms) WHERE read_at IS NULL`,
-		`CREATE VIRTUAL TABLE words USING fts5(subject, body, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2')`,
+		`CREATE VIRTUAL TABLE words USING fts5(body, subject, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2')`,
 		`INSERT INTO words(words, rank) VALUES('hashsize', 67108864), ('automerge', 0), ('crisismerge', 1000)`,
 		`BEGIN IMMEDIATE`,
 	} {
