@@ -52,7 +52,7 @@ func Open(ctx context.Context, file string) (*DB, error) {
 }
 
 // Create makes an empty index in a file that does not exist. Until Finish it is for
-// its maker alone, and a crash leaves rubbish.
+// its maker alone, who may only apply to it, and a crash leaves rubbish.
 func Create(ctx context.Context, file string) (*DB, error) {
 	// busy_timeout comes first: any statement may meet a lock.
 	d, err := create(ctx, "file:"+escaped(file), "PRAGMA busy_timeout = 5000", "PRAGMA page_size = 4096", "PRAGMA journal_mode = OFF",
@@ -65,7 +65,17 @@ func Create(ctx context.Context, file string) (*DB, error) {
 }
 
 // InMemory makes an empty index for where no file can be written.
-func InMemory(ctx context.Context) (*DB, error) { return create(ctx, ":memory:") }
+func InMemory(ctx context.Context) (*DB, error) {
+	d, err := create(ctx, ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	if err := d.exec(ctx, indexes); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
 
 func create(ctx context.Context, name string, pragmas ...string) (*DB, error) {
 	d, err := connect(ctx, name, pragmas...)
@@ -88,6 +98,9 @@ func create(ctx context.Context, name string, pragmas ...string) (*DB, error) {
 // Finish makes a created file durable and fit for others, and closes it.
 func (d *DB) Finish(ctx context.Context) error {
 	err := d.needWords()
+	if err == nil {
+		err = d.exec(ctx, indexes)
+	}
 	if err == nil {
 		err = d.exec(ctx, `INSERT INTO words(words, rank) VALUES('hashsize', 1048576), ('automerge', 4), ('crisismerge', 16)`)
 	}

@@ -37,18 +37,11 @@ CREATE TABLE thread(n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE message(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, log INT NOT NULL, oid BLOB NOT NULL,
   ms INT NOT NULL, c INT NOT NULL, at INT NOT NULL, sender INT NOT NULL, thread INT, reply TEXT, topic TEXT,
   imp INT NOT NULL, ack INT NOT NULL, subject TEXT NOT NULL, people TEXT NOT NULL, files BLOB);
-CREATE INDEX message_order ON message(ms, c);
-CREATE INDEX message_sender ON message(sender, ms, c);
-CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
 CREATE TABLE late(n INTEGER PRIMARY KEY);
 CREATE TABLE contested(id TEXT PRIMARY KEY) WITHOUT ROWID;
 
 CREATE TABLE letter(agent INT, ms INT, c INT, msg INT, kind INT NOT NULL, urgent INT NOT NULL, ack INT NOT NULL, read_at INT, ack_at INT,
   PRIMARY KEY(agent, ms, c, msg)) WITHOUT ROWID;
-CREATE INDEX letter_unread ON letter(agent, ms, c) WHERE read_at IS NULL;
-CREATE INDEX letter_unacked ON letter(agent, ms, c) WHERE ack = 1 AND ack_at IS NULL;
-CREATE INDEX letter_waiting ON letter(ms, c) WHERE ack = 1 AND ack_at IS NULL;
-CREATE INDEX letter_urgent ON letter(ms, c) WHERE urgent = 1 AND read_at IS NULL;
 CREATE TABLE receipt(msg TEXT, agent INT, read_at INT, ack_at INT, PRIMARY KEY(msg, agent)) WITHOUT ROWID;
 
 CREATE TABLE lease(id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
@@ -56,14 +49,26 @@ CREATE TABLE lease(id TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE event(n INTEGER PRIMARY KEY, ms INT NOT NULL, c INT NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, oid BLOB NOT NULL,
   log INT NOT NULL, by INT NOT NULL);
 CREATE INDEX event_order ON event(ms, c, id);
-CREATE INDEX event_by ON event(by, ms, c);
-CREATE INDEX event_id ON event(id);
 CREATE TABLE touched(what TEXT, pattern INT, ms INT, c INT, id TEXT, PRIMARY KEY(what, pattern, ms, c, id)) WITHOUT ROWID;
 
 CREATE TABLE damaged(replica TEXT, path TEXT, why TEXT NOT NULL, PRIMARY KEY(replica, path)) WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE words USING fts5(body, subject, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
 INSERT INTO words(words, rank) VALUES('rank', 'bm25(1.0, 4.0, 1.5)');
+`
+
+// indexes are made last where an index is built as a whole: to sort once is less work than
+// to find the place of each row.
+const indexes = `
+CREATE INDEX message_order ON message(ms, c);
+CREATE INDEX message_sender ON message(sender, ms, c);
+CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
+CREATE INDEX letter_unread ON letter(agent, ms, c) WHERE read_at IS NULL;
+CREATE INDEX letter_unacked ON letter(agent, ms, c) WHERE ack = 1 AND ack_at IS NULL;
+CREATE INDEX letter_waiting ON letter(ms, c) WHERE ack = 1 AND ack_at IS NULL;
+CREATE INDEX letter_urgent ON letter(ms, c) WHERE urgent = 1 AND read_at IS NULL;
+CREATE INDEX event_by ON event(by, ms, c);
+CREATE INDEX event_id ON event(id);
 `
 
 // shorten is what the event table keeps of a path.

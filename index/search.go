@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func (m Marks) Body(text string) [][2]int { return m.hits.in("body").find(text) 
 
 // gate is how many hits are ranked by their words. To weigh a word that stands in every
 // second message takes a tenth of a second, and tells little: where there are more hits,
-// those are the best that have in the subject what was searched for, the newest first.
+// those of the newest are the best that have in the subject what was searched for.
 const gate = 500
 
 // Search returns the messages that a query finds, at most n. A query never fails; one
@@ -128,10 +129,16 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 			`SELECT `+columns+` FROM (SELECT m.n AS n, rank AS score`+f.all+` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC LIMIT ?) x
 			JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread ORDER BY score, m.ms DESC, m.c DESC, m.id DESC`, append(slices.Clone(f.args), n)...)
 	}
+	first, number, err := d.gated(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	inSubject := f
+	inSubject.inOrder += fmt.Sprintf(` AND words.rowid >= %d`, number) // or all that have it in the body are looked through
 	inSubject.args = slices.Clone(f.args)
 	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
 	list, err := d.newestHits(ctx, inSubject, Place{}, n)
+	list = slices.DeleteFunc(list, func(l Letter) bool { return placeOf(&l.Header).compare(first) < 0 })
 	if err != nil || len(list) == n {
 		return list, err
 	}
@@ -146,4 +153,30 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 		}
 	}
 	return list, err
+}
+
+// gated returns where the newest hits begin, as many as the gate lets through, and the
+// number of the first that did not come late.
+func (d *DB) gated(ctx context.Context, f found) (first place, number int64, err error) {
+	var hits []place
+	collect := func(scan func(...any) error) error {
+		var p place
+		var n int64
+		if err := scan(&n, &p.ms, &p.c, &p.id); err != nil {
+			return err
+		}
+		hits, number = append(hits, p), n
+		return nil
+	}
+	const hit = `SELECT m.n, m.ms, m.c, m.id`
+	if f.late != "" {
+		if err := d.each(ctx, collect, hit+f.late, f.args...); err != nil {
+			return first, 0, err
+		}
+	}
+	if err := d.each(ctx, collect, hit+f.inOrder+` ORDER BY words.rowid DESC LIMIT ?`, append(slices.Clone(f.args), gate)...); err != nil {
+		return first, 0, err
+	}
+	slices.SortFunc(hits, func(a, b place) int { return b.compare(a) })
+	return hits[min(gate, len(hits))-1], number, nil
 }

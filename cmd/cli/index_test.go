@@ -151,7 +151,7 @@ func TestIndexCrowd(t *testing.T) {
 	}
 	readers, writers, span, most := 8, 3, 4*time.Second, 10*time.Second
 	if soak() {
-		readers, writers, span = 30, 10, time.Minute
+		readers, writers, span, most = 30, 10, time.Minute, time.Second
 	}
 	y := newYard(t, 200)
 	if soak() {
