@@ -118,3 +118,61 @@ func TestReplacedFileStaysSomebodys(t *testing.T) {
 		t.Errorf("was %v of %d, is %v of %d", before.Mode(), a.Uid, after.Mode(), b.Uid)
 	}
 }
+
+// TestFetchedLogIsRestored: what a reader has shown of a log that was fetched does not go
+// with the ref, even if this clone has written nothing since.
+func TestFetchedLogIsRestored(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	put(t, open(t, env, dir, Options{}), "m/1", "x")
+	clone := filepath.Join(t.TempDir(), "clone")
+	git(t, env, dir, "clone", "-q", dir, clone)
+	fetch := func() { git(t, env, clone, "fetch", "-q", "origin", "refs/agentmail/*:refs/agentmail/*") }
+	ref := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
+	fetch()
+	// Where there is no mailbox, none is made.
+	if got := contents(t, env, clone); len(got) != 1 {
+		t.Errorf("read %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(clone, ".git", "agentmail")); err == nil {
+		t.Error("a reader made a mailbox")
+	}
+	git(t, env, clone, "update-ref", "-d", ref)
+	put(t, open(t, env, clone, Options{}), "m/own", "x")
+	fetch()
+	if got := contents(t, env, clone); len(got) != 2 {
+		t.Errorf("read %q", got)
+	}
+	git(t, env, clone, "update-ref", "-d", ref)
+	if got := contents(t, env, clone); len(got) != 2 {
+		t.Errorf("after the ref is gone: %q", got)
+	}
+	git(t, env, clone, "rev-parse", ref)
+}
+
+// TestNoteLooksAgain: what a reader saw is not written down if it is gone by then, as
+// when an uninstall came between.
+func TestNoteLooksAgain(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	s := open(t, env, dir, Options{})
+	put(t, s, "m/1", "x")
+	own := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
+	git(t, env, dir, "update-ref", logPrefix+"aaaaaaaaaa", own)
+	v, err := s.look(context.Background())
+	if err != nil || !v.news {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	git(t, env, dir, "update-ref", "-d", logPrefix+"aaaaaaaaaa")
+	l, err := s.acquire(context.Background(), DefaultLockWait, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.note(v)
+	l.release()
+	if tips := s.repo.readTips(); len(tips) != 1 {
+		t.Errorf("written down are %v", tips)
+	}
+}

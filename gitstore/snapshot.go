@@ -298,30 +298,168 @@ func (sn *Snapshot) Added(ctx context.Context, base Version) (files []File, ok b
 			return nil, false, nil
 		}
 	}
+	files, lost, err := sn.addedTo(ctx, old)
+	if err != nil || len(lost) > 0 {
+		return nil, false, err
+	}
+	return files, true, nil
+}
+
+// News is what came to the logs after a version.
+type News struct {
+	// Files are the names of the files, in order of path. What stands in several logs
+	// is here once, and not at all if one of them held it before.
+	Files []File
+	// Lost are the logs that do not lead on from the version: they were truncated or set
+	// back. What came to them cannot be told, and nothing of theirs is in Files.
+	Lost []string
+	// From is the version that was asked about, but with the lost logs where they are
+	// now: from there all logs lead on.
+	From Version
+	// Next is what to ask about next. In it a log that is gone has the place that it had,
+	// for it may come back, as after the next fetch.
+	Next Version
+}
+
+// Since returns what came after base, log by log: one that is gone or was set back does
+// not hide what came to the others. A log that base does not name is new as a whole.
+func (sn *Snapshot) Since(ctx context.Context, base Version) (n News, err error) {
+	old, ok := base.logs()
+	if !ok {
+		return n, errf(Damaged, "%q does not say what logs held", base)
+	}
+	files, lost, err := sn.addedTo(ctx, old)
+	if err != nil {
+		return n, err
+	}
+	from, next := map[string]*tip{}, maps.Clone(sn.logs)
+	for replica, oid := range old {
+		from[replica] = &tip{OID: oid}
+		if next[replica] == nil {
+			next[replica] = from[replica]
+		}
+	}
+	for _, replica := range lost {
+		from[replica] = sn.logs[replica]
+	}
+	n = News{Lost: lost, From: makeVersion(from), Next: makeVersion(next)}
+	n.Files, err = sn.once(ctx, files, old, lost)
+	return n, err
+}
+
+// addedTo returns what came to each log after the tips in old, and the logs that do
+// not lead on from there.
+func (sn *Snapshot) addedTo(ctx context.Context, old map[string]OID) (files []File, lost []string, err error) {
 	for _, replica := range sn.Replicas() {
 		was, known := old[replica]
-		if !known {
-			got, err := sn.list(ctx, replica, "", nil)
-			if err != nil {
-				return nil, false, err
-			}
-			files = append(files, got...)
-			continue
+		var got []File
+		var err error
+		switch {
+		case !known:
+			got, err = sn.list(ctx, replica, "", nil)
+		case was != sn.logs[replica].OID:
+			got, err = sn.added(ctx, replica, was)
 		}
-		if was == sn.logs[replica].OID {
+		if known && (errors.Is(err, errGone) || KindOf(err) == Damaged && sn.store.gone(was)) {
+			lost = append(lost, replica)
 			continue
-		}
-		got, err := sn.added(ctx, replica, was)
-		if errors.Is(err, errGone) || KindOf(err) == Damaged && sn.store.gone(was) {
-			return nil, false, nil
 		}
 		if err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 		files = append(files, got...)
 	}
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return files, true, nil
+	return files, lost, nil
+}
+
+// fileAt is what makes two files of logs the same one.
+type fileAt struct {
+	path string
+	oid  OID
+}
+
+// once drops from files, which came after the tips in old, what is among them twice and
+// what another log held by then: a log may be a copy of another.
+func (sn *Snapshot) once(ctx context.Context, files []File, old map[string]OID, lost []string) ([]File, error) {
+	drop := map[fileAt]bool{}
+	var whole []dirAt // of the logs that are as they were
+	for replica, was := range old {
+		if !slices.ContainsFunc(files, func(f File) bool { return f.Replica != replica }) {
+			continue // of its own files it held none
+		}
+		now := sn.logs[replica]
+		if now != nil && now.OID == was {
+			for name, oid := range now.Tree {
+				whole = append(whole, dirAt{name + "/", oid})
+			}
+			continue
+		}
+		data, err := sn.store.objects.one(was, "commit")
+		if err == nil {
+			err = sn.held(ctx, []dirAt{{"", parseCommit(data).tree}}, files, drop)
+		}
+		if KindOf(err) == Damaged && (now == nil || slices.Contains(lost, replica)) {
+			continue // git may have thrown it away
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := sn.held(ctx, whole, files, drop); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(files, func(f File) bool {
+		at := fileAt{f.Path, f.OID}
+		again := drop[at]
+		drop[at] = true
+		return again
+	}), nil
+}
+
+// held puts into found which of files are below the directories.
+func (sn *Snapshot) held(ctx context.Context, level []dirAt, files []File, found map[fileAt]bool) error {
+	want, way := map[fileAt]bool{}, map[string]bool{"": true}
+	for _, f := range files {
+		want[fileAt{f.Path, f.OID}] = true
+		for dir := range parents(f.Path) {
+			way[dir+"/"] = true
+		}
+	}
+	seen := map[dirAt]bool{} // logs that are copies share trees
+	for len(level) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		now, oids := level[:0:0], []OID(nil)
+		for _, d := range level {
+			if way[d.path] && !seen[d] {
+				seen[d] = true
+				now, oids = append(now, d), append(oids, d.oid)
+			}
+		}
+		level = nil
+		err := sn.store.objects.each(oids, func(i int, ob object) error {
+			if ob.kind != "tree" {
+				return nil // a file where others have a directory
+			}
+			list, err := parseTree(ob.oid, ob.data)
+			for _, e := range list {
+				path := now[i].path + e.name
+				if at := (fileAt{path, e.oid}); want[at] {
+					found[at] = true
+				}
+				if e.dir {
+					level = append(level, dirAt{path + "/", e.oid})
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gone reports whether a commit is missing or broken.

@@ -141,11 +141,12 @@ type view struct {
 	sn    *Snapshot
 	back  map[string]OID  // refs that have to be restored, with their present value
 	known map[string]*tip // as last accepted
-	news  bool            // a log that is known here has grown, by a fetch
+	news  bool            // a log is new or has grown, by a fetch
 }
 
 // note writes down what was fetched: else every reader until the next write would ask git
-// again whether the logs lead on, a process for each. The caller holds the lock.
+// again whether the logs lead on, a process for each, and a log that was shown would be
+// gone with its ref. The caller holds the lock.
 func (s *Store) note(v view) {
 	if !v.news {
 		return
@@ -153,7 +154,16 @@ func (s *Store) note(v view) {
 	own, err := s.repo.replica()
 	known, kerr := s.repo.readTips()
 	// A write, or an uninstall, may have come between.
-	if errors.Join(err, kerr) == nil && own == v.sn.own && maps.EqualFunc(known, v.known, func(a, b *tip) bool { return a.OID == b.OID }) {
+	if errors.Join(err, kerr) != nil || own != v.sn.own || !maps.EqualFunc(known, v.known, func(a, b *tip) bool { return a.OID == b.OID }) {
+		return
+	}
+	refs, err := s.repo.logTips()
+	for replica := range v.sn.logs {
+		if _, there := refs[replica]; !there && v.known[replica] == nil {
+			return
+		}
+	}
+	if err == nil {
 		s.remember(v.sn)
 	}
 }
@@ -202,6 +212,7 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 				continue
 			}
 		}
+		news = true
 		t, err := s.load(oid)
 		if err != nil {
 			return v, wrapLog(replica, err)
