@@ -172,7 +172,7 @@ func TestNoteLooksAgain(t *testing.T) {
 	}
 	s.note(v)
 	l.release()
-	if tips := s.repo.readTips(); len(tips) != 1 {
-		t.Errorf("written down are %v", tips)
+	if tips, err := s.repo.readTips(); err != nil || len(tips) != 1 {
+		t.Errorf("written down are %v, %v", tips, err)
 	}
 }

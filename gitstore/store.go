@@ -212,7 +212,7 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 				continue
 			}
 		}
-		news = true
+		news = news || k == nil
 		t, err := s.load(oid)
 		if err != nil {
 			return v, wrapLog(replica, err)

@@ -2,17 +2,21 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
 // follow calls fn with the records that were added since the cursor's place, in the
-// order of the log, and again whenever there are more. It ends when fn says that it
-// is enough or fails, with ctx, or, after at least one look, when until fires. The
-// cursor is moved on before fn is called; saving it is the caller's.
+// order of the log, and again whenever there are more. A log that does not lead on from
+// that place counts from now; the others are not touched by that. It ends when fn says
+// that it is enough or fails, with ctx, or, after at least one look, when until fires.
+// The cursor is moved on before fn is called; saving it is the caller's.
 func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn func(*gitstore.Snapshot, []mail.Record) (enough bool, err error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -26,19 +30,20 @@ func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn 
 			c.start(sn.Version())
 		}
 		if sn.Version() != c.at {
-			files, ok, err := sn.Added(ctx, c.at)
+			n, err := sn.Since(ctx, c.at)
 			if err != nil {
 				return asMail(err)
 			}
-			if !ok {
-				b.opt.Report("the logs do not lead on from the place that was kept: one was shortened, set back or removed; it goes on from now")
-				c.start(sn.Version())
-			} else {
-				added, err := b.inOrder(ctx, sn, files)
+			if len(n.Lost) > 0 {
+				b.opt.Report(fmt.Sprintf("log %s does not lead on from the place that was kept, because it was shortened or set back; there it goes on from now", strings.Join(n.Lost, ", ")))
+				c.move(n.From)
+			}
+			if n.Next != c.at { // else a log is gone, and nothing came to the others
+				added, err := b.inOrder(ctx, sn, n.Files)
 				if err != nil {
 					return err
 				}
-				c.at = sn.Version()
+				c.at = n.Next
 				if enough, err := fn(sn, added); err != nil || enough {
 					return err
 				}
@@ -135,8 +140,10 @@ func concerns(who Actor, r mail.Record) bool {
 // Wait hands fn the mail to the actor that arrived since its last Wait in this clone
 // and that it has not read since: at once if there is any, else as soon as there is.
 // After limit fn gets an empty list; a limit of 0 is one look. The first Wait begins
-// now. The mail counts as handed over when fn has returned without an error: whoever
-// is killed before that is noted gets it again, and nothing is left out.
+// now. Where nobody can say how far the last one came, or note it for the next, what
+// counts is all that the actor has not read: the newest DefaultLimit of it. The mail
+// counts as handed over when fn has returned without an error: whoever is killed before
+// that is noted gets it again, and nothing is left out.
 func (b *Box) Wait(ctx context.Context, who Actor, limit time.Duration, fn func([]InboxRow) error) error {
 	if err := who.mayRead(); err != nil {
 		return err
@@ -144,34 +151,28 @@ func (b *Box) Wait(ctx context.Context, who Actor, limit time.Duration, fn func(
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	c := b.cursor("wait", who)
-	rows := []InboxRow{}
-	err := b.follow(ctx, c, timer.C, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
-		d, err := b.directory(ctx, sn)
+	if !c.known && !c.lost {
+		sn, err := b.snapshot(ctx)
 		if err != nil {
-			return false, err
+			return err
 		}
-		me := who.ID
-		if who.Kind == IsPerson && me == "" {
-			if a := personAgent(d, sn.Own()); a != nil {
-				me = a.ID
+		c.start(sn.Version())
+	}
+	rows := []InboxRow{}
+	var err error
+	if c.lost {
+		rows, err = b.unread(ctx, who, c)
+	}
+	if err == nil && len(rows) == 0 {
+		err = b.follow(ctx, c, timer.C, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
+			d, err := b.directory(ctx, sn)
+			if err != nil {
+				return false, err
 			}
-		}
-		// A receipt of mine came after the message, so it is among these too.
-		read := map[string]bool{}
-		for _, r := range added {
-			if r, ok := r.(*mail.Receipt); ok && r.By == me {
-				for _, id := range slices.Concat(r.Read, r.Ack) {
-					read[id] = true
-				}
-			}
-		}
-		for _, r := range added {
-			if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" && !read[m.ID] {
-				rows = append(rows, b.inboxRow(d, m, me, mail.Delivery{}, false))
-			}
-		}
-		return len(rows) > 0, nil
-	})
+			rows = b.arrived(d, added, who.reader(d, sn))
+			return len(rows) > 0, nil
+		})
+	}
 	if err != nil {
 		return asMail(err)
 	}
@@ -180,4 +181,59 @@ func (b *Box) Wait(ctx context.Context, who Actor, limit time.Duration, fn func(
 	}
 	c.save()
 	return nil
+}
+
+// reader returns the id of the agent whose mail it is. A person is known as one only
+// after its first write.
+func (a Actor) reader(d *mail.Directory, sn *gitstore.Snapshot) string {
+	if a.Kind == IsPerson && a.ID == "" {
+		if p := personAgent(d, sn.Own()); p != nil {
+			return p.ID
+		}
+	}
+	return a.ID
+}
+
+// arrived returns what of the records is mail to an agent that it has not read.
+func (b *Box) arrived(d *mail.Directory, added []mail.Record, me string) []InboxRow {
+	// A receipt of mine came after the message, so it is among these too.
+	read := map[string]bool{}
+	for _, r := range added {
+		if r, ok := r.(*mail.Receipt); ok && r.By == me {
+			for _, id := range slices.Concat(r.Read, r.Ack) {
+				read[id] = true
+			}
+		}
+	}
+	rows := []InboxRow{}
+	for _, r := range added {
+		if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" && !read[m.ID] {
+			rows = append(rows, b.inboxRow(d, m, me, mail.Delivery{}, false))
+		}
+	}
+	return rows
+}
+
+// unread returns what the actor has not read, in the order of the log, and puts the
+// cursor behind it.
+func (b *Box) unread(ctx context.Context, who Actor, c *cursor) ([]InboxRow, error) {
+	rows := []InboxRow{}
+	more := false
+	err := b.indexed(ctx, func(v *view) error {
+		me := who.reader(v.d, v.sn)
+		list, err := v.Inbox(ctx, me, index.Filter{Unread: true, Since: since(time.Time{})}, index.Place{}, DefaultLimit+1)
+		if more = len(list) > DefaultLimit; more {
+			list = list[:DefaultLimit]
+		}
+		rows = rows[:0]
+		for _, l := range slices.Backward(list) {
+			rows = append(rows, b.inboxRow(v.d, l.Message, me, mail.Delivery{}, false))
+		}
+		c.known, c.kept, c.at, c.done = true, false, v.sn.Version(), nil
+		return err
+	})
+	if err == nil && more {
+		b.opt.Report("there is older unread mail as well: git agentmail inbox --unread")
+	}
+	return rows, err
 }

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -237,8 +238,8 @@ func TestWaitGoesOn(t *testing.T) {
 	w.expect("after gc", green, "last")
 }
 
-// TestCursorsLost: where the place is of no use, or cannot be kept, it goes on from now
-// and says so, once.
+// TestCursorsLost: where the place is of no use, or cannot be kept, what is unread is
+// shown; a log that does not lead on from it goes on from now. Either is said, once.
 func TestCursorsLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -246,19 +247,10 @@ func TestCursorsLost(t *testing.T) {
 	dir := filepath.Join(w.dir, ".git", "agentmail", "cursors")
 	file := filepath.Join(dir, "wait-"+green.ID)
 	var notes []string
-	look := func() []string {
+	look := func() (got []string) {
 		t.Helper()
-		notes = nil
-		box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, Now: func() time.Time { return w.at }, Report: func(s string) { notes = append(notes, s) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer box.Close()
-		var got []InboxRow
-		if err := box.Wait(w.ctx, green, 0, func(rows []InboxRow) error { got = rows; return nil }); err != nil {
-			t.Fatal(err)
-		}
-		return subjects(got)
+		got, notes = w.looks(green)
+		return got
 	}
 	noted := func(what, want string) {
 		t.Helper()
@@ -281,17 +273,27 @@ func TestCursorsLost(t *testing.T) {
 	_, tip, _ := strings.Cut(string(whole), "log ")
 	tip, _, _ = strings.Cut(tip, "\n")
 	replica, oid, _ := strings.Cut(tip, " ")
-	for _, tt := range []struct{ what, data, note string }{
-		{"damaged", "rubbish", "how far its reader had come"},
-		{"empty", "", "how far its reader had come"},
-		{"a log that is gone", strings.Replace(string(whole), replica, "0000000000", 1), "it goes on from now"},
-		{"a commit that is gone", strings.Replace(string(whole), oid, strings.Repeat("1", 40), 1), "it goes on from now"},
-		{"set back", strings.Replace(string(whole), oid, w.in("rev-parse", "HEAD"), 1), "it goes on from now"},
+	var unread []string
+	for _, tt := range []struct {
+		what, data, note string
+		all              bool // that is unread
+	}{
+		{"damaged", "rubbish", "how far its reader had come; all unread mail is shown", true},
+		{"empty", "", "how far its reader had come; all unread mail is shown", true},
+		{"half", string(whole[:len(whole)-5]), "how far its reader had come; all unread mail is shown", true},
+		{"a log that is gone as well", strings.Replace(string(whole), "end\n", "log 0000000000 "+oid+"\nend\n", 1), "", true},
+		{"a commit that is gone", strings.Replace(string(whole), oid, strings.Repeat("1", 40), 1), "log " + replica + " does not lead on", false},
+		{"set back", strings.Replace(string(whole), oid, w.in("rev-parse", "HEAD"), 1), "there it goes on from now", false},
 	} {
-		w.send(blue, "GreenCastle")
+		unread = append(unread, "unseen "+tt.what)
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "unseen " + tt.what})
+		want := []string{}
+		if tt.all {
+			want = unread
+		}
 		replace(tt.data)
-		if got := look(); len(got) != 0 {
-			t.Errorf("%s: %q", tt.what, got)
+		if got := look(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", tt.what, got, want)
 		}
 		noted(tt.what, tt.note)
 		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: tt.what})
@@ -299,18 +301,189 @@ func TestCursorsLost(t *testing.T) {
 			t.Errorf("after %s: %q", tt.what, got)
 		}
 		noted("after "+tt.what, "")
+		unread = append(unread, tt.what)
 	}
 	// Nothing can be written: whoever waits is served all the same.
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	w.write(".git/agentmail/cursors", "a file where the directory belongs")
+	for range 2 {
+		if got := look(); !slices.Equal(got, unread) {
+			t.Errorf("without a place: %q, want %q", got, unread)
+		}
+		if len(notes) != 2 || !strings.Contains(notes[0], "all unread mail is shown") || !strings.Contains(notes[1], "until it is read") {
+			t.Errorf("without a place: noted %q", notes)
+		}
+	}
+	for _, row := range w.inbox(green) {
+		if _, err := w.box.Read(w.ctx, green, []string{row.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if got := look(); len(got) != 0 {
-		t.Errorf("without a place: %q", got)
+		t.Errorf("without a place, all is read: %q", got)
 	}
-	if len(notes) != 2 || !strings.Contains(notes[0], "it goes on from now") || !strings.Contains(notes[1], "may be shown again") {
-		t.Errorf("without a place: noted %q", notes)
+	// No more than a page.
+	for i := range DefaultLimit + 2 {
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: fmt.Sprint(i)})
 	}
+	if got := look(); len(got) != DefaultLimit || got[0] != "2" {
+		t.Errorf("without a place, many: %q", got)
+	}
+	if len(notes) != 3 || !strings.Contains(notes[1], "older unread mail") {
+		t.Errorf("without a place, many: noted %q", notes)
+	}
+}
+
+// looks calls Wait once in another process, as it were, and returns the subjects and
+// what was noted.
+func (w *world) looks(who Actor) (got, notes []string) {
+	w.t.Helper()
+	box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, Now: func() time.Time { return w.at }, Report: func(s string) { notes = append(notes, s) }})
+	if err != nil {
+		w.t.Error(err)
+		return nil, nil
+	}
+	defer box.Close()
+	calls := 0
+	if err := box.Wait(w.ctx, who, 0, func(rows []InboxRow) error {
+		got = subjects(rows)
+		calls++
+		return nil
+	}); err != nil || calls != 1 {
+		w.t.Errorf("wait: %v, %d calls", err, calls)
+	}
+	return got, notes
+}
+
+// TestWaitWithoutMailbox: a clone that has fetched mail and written none keeps no place.
+func TestWaitWithoutMailbox(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	c := &world{t: t, dir: filepath.Join(t.TempDir(), "c"), env: w.env, at: w.at, ctx: w.ctx}
+	w.git("clone", "-q", w.dir, c.dir)
+	for _, s := range []string{"one", "two"} {
+		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: s})
+		c.fetch(w)
+	}
+	for range 2 {
+		got, notes := c.looks(green)
+		if !slices.Equal(got, []string{"one", "two"}) || len(notes) != 1 || !strings.Contains(notes[0], "until it is read") {
+			t.Errorf("%q, noted %q", got, notes)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, ".git", "agentmail")); err == nil {
+		t.Error("a mailbox was made")
+	}
+}
+
+// TestWaitLogsGone: a log that goes takes nothing of the others with it, and one that
+// comes back is not shown again.
+func TestWaitLogsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.expect("the first", green)
+	c := w.clone()
+	red := c.agent("RedRiver")
+	c.deliver(red, Draft{To: []string{"GreenCastle"}, Subject: "from afar"})
+	w.fetch(c)
+	w.expect("fetched", green, "from afar")
+	sn, err := c.box.snapshot(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := "refs/agentmail/log/" + sn.Own()
+	// What was seen is put back, as after fetch --prune.
+	w.in("update-ref", "-d", theirs)
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "IMPORTANT"})
+	w.expect("a log was removed", green, "IMPORTANT")
+	w.in("rev-parse", "--verify", "-q", theirs)
+	// Where nobody remembers it, it is gone.
+	forget := func() {
+		if err := os.Remove(filepath.Join(w.dir, ".git", "agentmail", "tips")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget()
+	w.in("update-ref", "-d", theirs)
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "IMPORTANT 2"})
+	if got, notes := w.looks(green); !slices.Equal(got, []string{"IMPORTANT 2"}) || len(notes) > 0 {
+		t.Errorf("a log is gone: %q, noted %q", got, notes)
+	}
+	w.expect("a log is gone, again", green)
+	c.deliver(red, Draft{To: []string{"GreenCastle"}, Subject: "from afar 2"})
+	w.fetch(c)
+	w.expect("a log comes back", green, "from afar 2")
+	// A log that was set back goes on from now; not so the others.
+	forget()
+	w.in("update-ref", theirs, theirs+"~1")
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "IMPORTANT 3"})
+	got, notes := w.looks(green)
+	if !slices.Equal(got, []string{"IMPORTANT 3"}) || len(notes) != 1 || !strings.Contains(notes[0], "log "+sn.Own()+" does not lead on") {
+		t.Errorf("a log was set back: %q, noted %q", got, notes)
+	}
+	w.expect("a log was set back, again", green)
+}
+
+// TestWaitLostIsNoted: what comes to a log after it was found set back is not left out,
+// even if it could not be handed over.
+func TestWaitLostIsNoted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.expect("the first", green)
+	file := filepath.Join(w.dir, ".git", "agentmail", "cursors", "wait-"+green.ID)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(data), "\n")
+	lines[1] = lines[1][:len(lines[1])-40] + w.in("rev-parse", "HEAD")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("the pipe is broken")
+	found, ended := make(chan bool, 1), make(chan error, 1)
+	box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, Now: func() time.Time { return w.at }, Report: func(string) { found <- true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	go func() {
+		ended <- box.Wait(w.ctx, green, time.Minute, func([]InboxRow) error { return failed })
+	}()
+	<-found
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "since"})
+	if err := <-ended; !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	w.expect("after the failure", green, "since")
+}
+
+// TestWaitCopies: a record that stands in two logs is one.
+func TestWaitCopies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	w.expect("the first", green)
+	sn, err := w.box.snapshot(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	double := func() { w.in("update-ref", "refs/agentmail/log/aaaaaaaaaa", "refs/agentmail/log/"+sn.Own()) }
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "one"})
+	double()
+	w.expect("both are new", green, "one")
+	w.expect("both are new, again", green)
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "two"})
+	w.expect("the own", green, "two")
+	double()
+	w.expect("then the copy", green)
+	w.in("update-ref", "refs/agentmail/log/bbbbbbbbbb", "refs/agentmail/log/"+sn.Own())
+	w.expect("another copy", green)
 }
 
 // events runs Watch in another process, as it were, until n events were handed over, of
@@ -337,19 +510,24 @@ func (w *world) events(who Actor, n int, stop error) []string {
 	return got
 }
 
+// beginWatch is the first look of an actor.
+func (w *world) beginWatch(who Actor) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := w.open(w.dir).Watch(ctx, who, func(e Event) error { w.t.Errorf("%+v", e); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestWatchGoesOn stops a watch in the middle of what one look has found.
 func TestWatchGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "before the first"})
-	for _, who := range []Actor{green, w.person()} { // the first look of each
-		ctx, cancel := context.WithCancel(w.ctx)
-		cancel()
-		if err := w.open(w.dir).Watch(ctx, who, func(e Event) error { t.Errorf("%+v", e); return nil }); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.beginWatch(green)
+	w.beginWatch(w.person())
 	for _, s := range []string{"a", "b", "c", "d"} {
 		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: s})
 	}

@@ -21,7 +21,9 @@ wait begins now: what arrived before is in the inbox. If nothing arrives in time
 the answer is empty and the exit status 0.
 
 What was shown is noted after it was shown. If this is killed between the two,
-the next wait shows it again; no message is left out.`,
+the next wait shows it again; no message is left out. Where that note cannot be
+read or written, as in a repository that is read-only, each wait shows the newest
+of your unread mail, and says so.`,
 		Example: `  git agentmail wait --as GreenCastle --timeout 10m
   git agentmail wait --timeout 0`,
 		Args: noArgs,

@@ -19,8 +19,8 @@ each line is one JSON object.
 
 It goes on where your last watch in this clone ended, so that a restart leaves
 nothing out; your first begins now, and so does one of an agent that nobody has
-named. What was printed is noted after it was printed: if this is killed between
-the two, that line comes again.`,
+named, or whose last place cannot be read. What was printed is noted after it was
+printed: if this is killed between the two, that line comes again.`,
 		Example: `  git agentmail watch
   git agentmail watch --as BlueLake --json`,
 		Args: noArgs,
