@@ -29,7 +29,7 @@ func TestTips(t *testing.T) {
 		}
 		text := string(formatTips(logs))
 		got, ok := parseTips(text)
-		for i := range text {
+		for i := 0; i < len(text); i += 1 + len(text)/200 {
 			if _, whole := parseTips(text[:i]); whole && i < len(text)-1 {
 				t.Errorf("cut after %d bytes, and believed: %q", i, text[:i])
 				return false
@@ -37,7 +37,7 @@ func TestTips(t *testing.T) {
 		}
 		return ok && maps.EqualFunc(got, logs, func(a, b *tip) bool { return reflect.DeepEqual(a, b) })
 	}
-	if err := quick.Check(round, nil); err != nil {
+	if err := quick.Check(round, &quick.Config{MaxCount: 30}); err != nil {
 		t.Error(err)
 	}
 	if !round([]string{"a b", "new\nline", "quote\"", "\xff\x00", "log ", "end", ""}, "2026-11-21T05:00:00Z \n", 1, 0, 0, false) {
