@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -197,6 +198,13 @@ func (s *Store) install(base string) error {
 // of a `git log -1`; 300 cost 4 ms.
 const MaxPacks = 10
 
+// A writer who had to wait for the lock has others behind it, who would wait for the
+// merge: that is left to a quieter moment, up to a bound.
+const (
+	busyWait  = 20 * time.Millisecond
+	busyPacks = 3 * MaxPacks
+)
+
 type packFile struct {
 	base string // path without extension
 	size int64
@@ -262,12 +270,16 @@ func globEscape(s string) string {
 // geometrically, so an object is copied a logarithmic number of times, not once
 // for every few commits. The caller holds the lock.
 func (s *Store) mergePacks(ctx context.Context) error {
+	most := MaxPacks
+	if s.waited > busyWait {
+		most = busyPacks
+	}
 	// Anybody's kept packs, so that most commits need not look into the notes.
-	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks {
+	if keeps, err := s.keeps(); err != nil || len(keeps) < most {
 		return err
 	}
 	packs, err := s.ourPacks(ctx, true)
-	if err != nil || len(packs) < MaxPacks {
+	if err != nil || len(packs) < most {
 		return err
 	}
 	// Merge from the smallest up, taking each pack that is not larger than twice
@@ -317,6 +329,9 @@ func (s *Store) mergePacks(ctx context.Context) error {
 		return err
 	}
 	merged := filepath.Join(s.repo.Objects, "pack", filepath.Base(base))
+	if slices.ContainsFunc(packs[:n], func(p packFile) bool { return filepath.Base(p.base) == "pack-"+s.recentPack }) {
+		s.saveRecent(strings.TrimPrefix(filepath.Base(base), "pack-"))
+	}
 	return s.dropPacks(ctx, slices.DeleteFunc(packs[:n], func(p packFile) bool { return p.base == merged }))
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,14 +97,18 @@ func (s *Store) keepRecent(n *newObjects, pack string) {
 		known = nil
 	}
 	s.objects.setRecent(known)
-	if known == nil {
-		if err := os.Remove(s.repo.CachePath(recentFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return // what is there is not wrong, only of no use
-		}
+	s.saveRecent(pack)
+}
+
+// saveRecent writes what the next writer will ask for, which is in a pack.
+func (s *Store) saveRecent(pack string) {
+	s.recentPack = pack
+	if len(s.objects.recent) == 0 {
+		os.Remove(s.repo.CachePath(recentFile)) // should it stay, it is not wrong, only of no use
 		return
 	}
 	data := []byte(recentMagic + pack + "\n")
-	for _, ob := range known {
+	for _, ob := range s.objects.recent {
 		data = append(fmt.Appendf(data, "%s %d\n", ob.kind, len(ob.data)), ob.data...)
 	}
 	s.WriteCache(recentFile, data)

@@ -63,7 +63,10 @@ type Store struct {
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing
 
-	deflate *zlib.Writer // of whoever holds the lock
+	// Of whoever holds the lock.
+	deflate    *zlib.Writer
+	waited     time.Duration // for it
+	recentPack string        // see saveRecent
 }
 
 // Open returns the store of the repository. It reads nothing and makes nothing.

@@ -157,7 +157,9 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (V
 // lead commits batch after batch until nobody waits.
 func (s *Store) lead() {
 	for {
+		began := time.Now()
 		l, err := s.begin()
+		s.waited = time.Since(began)
 		s.mu.Lock()
 		batch := s.queue
 		s.queue = nil

@@ -151,7 +151,7 @@ func TestIndexCrowd(t *testing.T) {
 	}
 	readers, writers, span, most := 8, 3, 4*time.Second, 10*time.Second
 	if soak() {
-		readers, writers, span, most = 30, 10, time.Minute, time.Second
+		readers, writers, span, most = 30, 10, time.Minute, time.Second // of two cores, which they fill
 	}
 	y := newYard(t, 200)
 	if soak() {
@@ -209,7 +209,11 @@ func TestIndexCrowd(t *testing.T) {
 		slices.Sort(list)
 		slowest := list[len(list)-1]
 		t.Logf("%-7s the median %s, 99 of 100 %s, the slowest %s", verb, list[len(list)/2].Round(time.Millisecond), list[len(list)*99/100].Round(time.Millisecond), slowest.Round(time.Millisecond))
-		if slowest > most {
+		limit := most
+		if verb == "send" {
+			limit *= 2 // ten of them queue at the lock
+		}
+		if slowest > limit {
 			t.Errorf("%s took %s", verb, slowest)
 		}
 	}
