@@ -25,7 +25,17 @@ func TestLookingChangesNothing(t *testing.T) {
 	base := filepath.Join(dir, ".git", "objects", "pack", "pack-"+strings.Repeat("a", 40))
 	for _, ext := range []string{"", ".keep", ".pack"} {
 		if ext != "" {
-			writeFile(t, base+ext, keepNote+"\n")
+			data := []byte(keepNote + "\n")
+			if ext == ".pack" { // a whole one, of which only the index is missing
+				packs, err := s.ourPacks(ctx, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if data, err = os.ReadFile(packs[0].base + ext); err != nil {
+					t.Fatal(err)
+				}
+			}
+			writeFile(t, base+ext, string(data))
 		}
 		before := treeHash(t, dir)
 		h, err := s.Health(ctx)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // TestKill kills writers at random moments: in half of the runs the writer
@@ -103,5 +105,35 @@ func noStrays(t *testing.T, dir string) {
 			}
 			return nil
 		})
+	}
+}
+
+// TestKilledInInstall stops a writer between the three names of a pack. The next one
+// leaves no garbage behind.
+func TestKilledInInstall(t *testing.T) {
+	t.Parallel()
+	for _, there := range [][]string{{".keep"}, {".keep", ".pack"}} {
+		env := testEnv(t)
+		dir := newRepo(t, env)
+		s := open(t, env, dir, Options{})
+		put(t, s, "m/1", "x")
+		n := &newObjects{}
+		n.add(plumbing.BlobObject, []byte("of a write that was killed"))
+		sum, err := s.writePack(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ext := range []string{".keep", ".pack", ".idx"} {
+			if !slices.Contains(there, ext) {
+				name := "pack-" + sum + ext
+				if err := os.Rename(filepath.Join(dir, ".git", "objects", "pack", name), s.repo.dir("tmp", name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		put(t, open(t, env, dir, Options{}), "m/2", "x")
+		sound(t, env, dir)
+		noStrays(t, dir)
+		holds(t, env, dir, []string{"m/1", "m/2"})
 	}
 }

@@ -9,33 +9,38 @@ import (
 	"syscall"
 )
 
-// moving takes the right to move refs of ours: a kernel lock that the git which
-// moves one inherits, so that a lock file which git left can be told from one that
-// is in use, for it ends when both we and that git are gone. The note in it, see
-// [note], says which ref is being moved and to where. One that is there although
-// nobody holds the lock was written by somebody who was killed; what their git left
-// is cleared away here. (gofrs/flock does not give away its descriptor, hence the
-// call.)
+// moving opens the file of the right to move refs of ours: a kernel lock that the git
+// which moves one shares, for it inherits the descriptor. So a lock file which git left can
+// be told from one that is in use: the lock ends when both we and that git are gone. The
+// note in it, see [note], says which ref is being moved and to where.
 func (s *Store) moving() *os.File {
-	name := s.repo.dir("moving")
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o666)
+	f, err := os.OpenFile(s.repo.dir("moving"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return nil // then only a lock file's age counts
 	}
+	return f
+}
+
+// claim takes the lock. A note that is there although nobody held it was written by
+// somebody who was killed; what their git left is cleared away here. It fails where an
+// orphan of ours is still at work, and then the ref's own lock decides. (gofrs/flock does
+// not give away its descriptor, hence the call.)
+func (s *Store) claim(f *os.File) bool {
+	name := s.repo.dir("moving")
+	is, err := f.Stat()
+	now, nerr := os.Stat(name)
+	if err != nil || nerr != nil || !os.SameFile(is, now) { // an uninstall came between
+		return false
+	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close() // an orphan of ours is still at work; the ref's own lock decides
-		return nil
+		return false
 	}
 	s.repo.sharing().apply(name)
 	text, err := io.ReadAll(f)
 	if was, oid, ok := strings.Cut(strings.TrimSpace(string(text)), " "); err == nil && ok {
 		s.clearKilled(was, oid)
 	}
-	if err := f.Truncate(0); err != nil {
-		f.Close()
-		return nil
-	}
-	return f
+	return f.Truncate(0) == nil
 }
 
 // note writes down, just before git gets its orders, what it is about to do.

@@ -471,7 +471,7 @@ func sound(t testing.TB, env []string, dir string) {
 		t.Errorf("fsck: %s", out)
 	}
 	// Newer gits count other things of a repository with linked worktrees as well.
-	if out := git(t, env, dir, "count-objects", "-v"); !strings.Contains(out, "garbage: 0") && !strings.Contains(out, "/worktrees/") {
+	if out := git(t, env, dir, "count-objects", "-v"); !strings.Contains(out, "\ngarbage: 0") && !strings.Contains(out, "/worktrees/") {
 		t.Errorf("count-objects: %s", out)
 	}
 }

@@ -15,11 +15,13 @@ import (
 // moveRef moves a log's ref from old to oid (zeroOID: create it) and makes the
 // move durable, see [move.finish].
 func (s *Store) moveRef(ctx context.Context, replica string, oid, old OID, why string, wait time.Duration) error {
-	return s.startMove(ctx, replica, oid, old, why).finish(wait)
+	m := s.startMove(ctx, why)
+	m.aim(replica, oid, old)
+	return m.finish(wait)
 }
 
-// move is a git that was started to move a log's ref and waits for the word: its
-// start takes as long as a pack's way to the disk, and so goes beside that. git is
+// move is a git that was started to move a log's ref and waits for the word: it starts
+// while its writer waits for the lock, or beside a pack's way to the disk. git is
 // the one writer that holds its own lock protocol (see doc/ARCHITECTURE.md, "Why
 // refs move through git").
 type move struct {
@@ -29,17 +31,19 @@ type move struct {
 	args     []string
 	env      []string
 
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	stdout strings.Builder
-	stderr strings.Builder
-	mark   *os.File
-	err    error // it could not be started
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	stdout  strings.Builder
+	stderr  strings.Builder
+	mark    *os.File
+	claimed bool  // the mark is locked
+	err     error // it could not be started
 }
 
-func (s *Store) startMove(ctx context.Context, replica string, oid, old OID, why string) *move {
+// startMove starts a git; the caller need not hold the lock yet. why is for the reflog.
+func (s *Store) startMove(ctx context.Context, why string) *move {
 	name, email := s.ident(ctx)
-	m := &move{s: s, replica: replica, oid: oid, old: old,
+	m := &move{s: s,
 		args: append(ownConfig[:len(ownConfig):len(ownConfig)],
 			"-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync",
 			"update-ref", "--create-reflog", "-m", why, "--stdin"),
@@ -48,10 +52,18 @@ func (s *Store) startMove(ctx context.Context, replica string, oid, old OID, why
 	return m
 }
 
+// aim says what is to be moved. The caller holds the lock.
+func (m *move) aim(replica string, oid, old OID) {
+	m.replica, m.oid, m.old = replica, oid, old
+	m.claim()
+}
+
+func (m *move) claim() { m.claimed = m.mark != nil && m.s.claim(m.mark) }
+
 func (m *move) ref() string { return logRef(m.replica) }
 
 func (m *move) start() {
-	m.mark = m.s.moving()
+	m.mark, m.claimed = m.s.moving(), false
 	m.stdout.Reset()
 	m.stderr.Reset()
 	m.cmd = exec.Command("git", m.args...)
@@ -70,7 +82,7 @@ func (m *move) start() {
 func (m *move) end(orders string) error {
 	err := m.err
 	if err == nil {
-		if orders != "" {
+		if orders != "" && m.claimed {
 			note(m.mark, m.ref(), m.oid)
 		}
 		io.WriteString(m.stdin, orders) // should git not get them, it does not say that it is done
@@ -78,7 +90,7 @@ func (m *move) end(orders string) error {
 		err = m.cmd.Wait()
 	}
 	if m.mark != nil {
-		if m.cmd.ProcessState == nil || m.cmd.ProcessState.Exited() {
+		if m.claimed && (m.cmd.ProcessState == nil || m.cmd.ProcessState.Exited()) {
 			m.mark.Truncate(0) // nothing is under way any more, and git was not killed
 		}
 		m.mark.Close()
@@ -141,6 +153,7 @@ func (m *move) finish(wait time.Duration) error {
 			time.Sleep(20 * time.Millisecond)
 		}
 		m.start()
+		m.claim()
 	}
 	for _, dir := range sync {
 		if err := syncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {

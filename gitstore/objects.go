@@ -77,10 +77,11 @@ func (o *objects) setRecent(r recent) {
 	o.recent = r
 }
 
-// close ends the child. The next read starts another.
+// close ends the child, and forgets what needs none. The next read starts another.
 func (o *objects) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.recent = nil
 	o.stop()
 }
 

@@ -117,11 +117,25 @@ func (s *Store) writePack(n *newObjects) (sum string, err error) {
 }
 
 // clearTemp makes the directory for packs under way, and clears away what writers
-// left in it that were killed. The caller holds the lock.
+// left in it that were killed. A pack that one of them was about to install is installed:
+// what is there of it already, git calls garbage. The caller holds the lock.
 func (s *Store) clearTemp() error {
 	dir := s.repo.dir("tmp")
 	if err := s.repo.sharing().mkdir(dir); err != nil {
 		return err
+	}
+	for _, pattern := range []string{"pack-*.idx", filepath.Join("merge-*", "pack-*.idx")} { // the last to go
+		left, err := filepath.Glob(filepath.Join(globEscape(dir), pattern))
+		if err != nil {
+			return err
+		}
+		for _, idx := range left {
+			base := strings.TrimSuffix(idx, ".idx")
+			note, err := os.ReadFile(filepath.Join(s.repo.Objects, "pack", filepath.Base(base)+".keep"))
+			if err == nil && bytes.HasPrefix(note, []byte(keepNote)) {
+				s.install(base) // should it fail, a merge mends it
+			}
+		}
 	}
 	old, err := os.ReadDir(dir)
 	for _, e := range old {
@@ -183,7 +197,14 @@ func (s *Store) install(base string) error {
 		return s.repo.writeError("write a pack", err)
 	}
 	for _, ext := range []string{".keep", ".pack", ".idx"} {
-		if err := os.Rename(base+ext, filepath.Join(dir, filepath.Base(base)+ext)); err != nil {
+		to := filepath.Join(dir, filepath.Base(base)+ext)
+		err := os.Rename(base+ext, to)
+		if errors.Is(err, fs.ErrNotExist) { // somebody was killed who had begun
+			if _, serr := os.Stat(to); serr == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return s.repo.writeError("write a pack", err)
 		}
 	}

@@ -66,6 +66,7 @@ type Store struct {
 	// Of whoever holds the lock.
 	deflate    *zlib.Writer
 	waited     time.Duration // for it
+	ready      *move         // a git that was started for the next commit
 	recentPack string        // see saveRecent
 }
 

@@ -231,7 +231,7 @@ func TestReflog(t *testing.T) {
 	tip := git(t, env, dir, "rev-parse", ref)
 	git(t, env, dir, "update-ref", "-m", "a mistake", ref, "HEAD")
 	log := strings.Split(git(t, env, dir, "reflog", "show", "--format=%H %gs", ref), "\n")
-	if len(log) != 5 || log[1] != tip+" put m/03/3" || !strings.HasSuffix(log[0], "a mistake") {
+	if len(log) != 5 || log[1] != tip+" "+moved || !strings.HasSuffix(log[0], "a mistake") {
 		t.Errorf("reflog: %q", log)
 	}
 }

@@ -178,6 +178,10 @@ func (s *Store) lead() {
 			}
 			l.release()
 		}
+		if m := s.ready; m != nil { // nothing was written
+			s.ready = nil
+			m.cancel()
+		}
 		for _, o := range batch {
 			if err != nil && o.err == nil {
 				o.err = err
@@ -210,11 +214,17 @@ func (s *Store) begin() (*lock, error) {
 	if len(s.readRecent()) == 0 {
 		starting.Go(s.objects.prepare)
 	}
+	if own, err := s.repo.replica(); err == nil && own != "" {
+		starting.Go(func() { s.ready = s.startMove(ctx, moved) })
+	}
 	s.mu.Lock()
 	wait := time.Until(s.queue[0].until)
 	s.mu.Unlock()
 	return s.acquire(ctx, max(wait, 0), true)
 }
+
+// moved stands in a log's reflog. Which commit it is about, and what that says, git tells.
+const moved = "commit"
 
 // errLost means that the ref moved between the snapshot and our move.
 var errLost = errors.New("gitstore: the ref moved meanwhile")
@@ -379,14 +389,22 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 		return nil, err
 	}
 	oid := n.add(plumbing.CommitObject, s.encodeCommit(ctx, tree, old, infos))
-	started := make(chan *move, 1)
-	go func() { started <- s.startMove(ctx, tx.replica, oid, old, subject(infos)) }()
+	starting := make(chan *move, 1)
+	go func() {
+		m := s.ready
+		if m == nil {
+			m = s.startMove(ctx, moved)
+		}
+		starting <- m
+	}()
 	pack, err := s.writePack(n)
-	move := <-started
+	move := <-starting
+	s.ready = nil
 	if err != nil {
 		move.cancel()
 		return nil, err
 	}
+	move.aim(tx.replica, oid, old)
 	if err := move.finish(s.opt.LockWait); err != nil {
 		return nil, err
 	}
