@@ -28,6 +28,7 @@ type objects struct {
 
 	mu     sync.Mutex
 	recent recent // what needs no git
+	seen   recent // what was read since Recall; nil before it
 	cmd    *exec.Cmd
 	in     *bufio.Writer
 	stdin  io.Closer
@@ -71,6 +72,26 @@ func (o *objects) prepare() {
 	o.start() // should it fail, whoever needs it will be told
 }
 
+// A writer asks for some trees and records besides those of the last commit, such as the
+// contact links of who sends; more, or larger, are not kept for the next one.
+const (
+	seenObjects = 32
+	seenBytes   = 4 << 10
+)
+
+// recall begins to keep what is read.
+func (o *objects) recall(r recent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.recent, o.seen = r, recent{}
+}
+
+func (o *objects) remembers() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.recent) > 0
+}
+
 func (o *objects) setRecent(r recent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -81,7 +102,7 @@ func (o *objects) setRecent(r recent) {
 func (o *objects) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.recent = nil
+	o.recent, o.seen = nil, nil
 	o.stop()
 }
 
@@ -116,7 +137,12 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 	}
 	done := 0
 	for tries := 1; done < len(oids); tries++ {
-		n, err := o.some(oids[done:], func(i int, ob object) error { return fn(done+i, ob) })
+		n, err := o.some(oids[done:], func(i int, ob object) error {
+			if o.seen != nil && len(o.seen) < seenObjects && len(ob.data) < seenBytes {
+				o.seen[ob.oid] = ob
+			}
+			return fn(done+i, ob)
+		})
 		done += n
 		if errors.Is(err, errDied) && tries <= 2 {
 			continue // in a process that lives for days this happens

@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -219,13 +218,6 @@ func (s *Store) install(base string) error {
 // of a `git log -1`; 300 cost 4 ms.
 const MaxPacks = 10
 
-// A writer who had to wait for the lock has others behind it, who would wait for the
-// merge: that is left to a quieter moment, up to a bound.
-const (
-	busyWait  = 20 * time.Millisecond
-	busyPacks = 3 * MaxPacks
-)
-
 type packFile struct {
 	base string // path without extension
 	size int64
@@ -291,16 +283,12 @@ func globEscape(s string) string {
 // geometrically, so an object is copied a logarithmic number of times, not once
 // for every few commits. The caller holds the lock.
 func (s *Store) mergePacks(ctx context.Context) error {
-	most := MaxPacks
-	if s.waited > busyWait {
-		most = busyPacks
-	}
 	// Anybody's kept packs, so that most commits need not look into the notes.
-	if keeps, err := s.keeps(); err != nil || len(keeps) < most {
+	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks {
 		return err
 	}
 	packs, err := s.ourPacks(ctx, true)
-	if err != nil || len(packs) < most {
+	if err != nil || len(packs) < MaxPacks {
 		return err
 	}
 	// Merge from the smallest up, taking each pack that is not larger than twice

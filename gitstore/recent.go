@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -54,6 +55,10 @@ func (s *Store) readRecent() recent {
 	return known
 }
 
+// Recall is for who is about to read what a write needs: what the last one needed is read
+// without git, and what has to be asked of git is kept for the next.
+func (s *Store) Recall() { s.objects.recall(s.readRecent()) }
+
 // hasPack reports whether a pack of ours is there and whole, by the hash in its name: who
 // goes on from a commit without reading it must not go on from one that is broken.
 func (s *Store) hasPack(sum string) bool {
@@ -77,8 +82,8 @@ func (s *Store) hasPack(sum string) bool {
 // next one will ask for. pack is the hash in the name of the pack with it.
 func (s *Store) keepRecent(n *newObjects, pack string) {
 	known := recent{}
-	for oid, ob := range s.objects.recent {
-		known[oid] = ob
+	for _, some := range []recent{s.objects.recent, s.objects.seen} {
+		maps.Copy(known, some)
 	}
 	for _, oid := range n.replaced {
 		delete(known, oid)
@@ -89,15 +94,21 @@ func (s *Store) keepRecent(n *newObjects, pack string) {
 			known[oid] = object{oid, ob.kind.String(), ob.data}
 		}
 	}
-	size := 0
-	for _, ob := range known {
-		size += len(ob.data)
+	if known.size() > recentLimit { // among it is what nobody asked for any more
+		maps.DeleteFunc(known, func(oid OID, _ object) bool { return !n.known[plumbing.NewHash(oid)] })
 	}
-	if size > recentLimit {
+	if known.size() > recentLimit {
 		known = nil
 	}
 	s.objects.setRecent(known)
 	s.saveRecent(pack)
+}
+
+func (r recent) size() (n int) {
+	for _, ob := range r {
+		n += len(ob.data)
+	}
+	return n
 }
 
 // saveRecent writes what the next writer will ask for, which is in a pack.

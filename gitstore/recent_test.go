@@ -35,6 +35,28 @@ func TestRecent(t *testing.T) {
 		put(t, s, path, want[path])
 		s.Close()
 	}
+	// Who says so beforehand finds what the last one asked for besides.
+	besides := func() {
+		t.Helper()
+		s := open(t, traced, dir, Options{})
+		defer s.Close()
+		s.Recall()
+		sn, err := s.Snapshot(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := sn.List(context.Background(), "contacts/a/", nil)
+		if err == nil {
+			err = sn.Read(context.Background(), files, func(f File) error { return nil })
+		}
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		n++
+		path := fmt.Sprint("mail/2026/besides-", n)
+		want[path] = "x"
+		put(t, s, path, "x")
+	}
 	file := filepath.Join(dir, ".git", cacheName, recentFile)
 	write("mail/2026/a")
 	read()
@@ -43,6 +65,14 @@ func TestRecent(t *testing.T) {
 		if read() {
 			t.Errorf("write %d, %s: git was asked for objects", i, path)
 		}
+	}
+	write("contacts/a/b")
+	os.Remove(file)
+	besides()
+	read()
+	besides()
+	if read() {
+		t.Error("git was asked for what the writer before had asked for")
 	}
 	newest := func() (kept string) {
 		data, err := os.ReadFile(file)

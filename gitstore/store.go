@@ -65,9 +65,8 @@ type Store struct {
 
 	// Of whoever holds the lock.
 	deflate    *zlib.Writer
-	waited     time.Duration // for it
-	ready      *move         // a git that was started for the next commit
-	recentPack string        // see saveRecent
+	ready      *move  // a git that was started for the next commit
+	recentPack string // see saveRecent
 }
 
 // Open returns the store of the repository. It reads nothing and makes nothing.

@@ -157,9 +157,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (V
 // lead commits batch after batch until nobody waits.
 func (s *Store) lead() {
 	for {
-		began := time.Now()
 		l, err := s.begin()
-		s.waited = time.Since(began)
 		s.mu.Lock()
 		batch := s.queue
 		s.queue = nil
@@ -211,7 +209,7 @@ func (s *Store) begin() (*lock, error) {
 	// there is something to ask it.
 	var starting sync.WaitGroup
 	defer starting.Wait()
-	if len(s.readRecent()) == 0 {
+	if !s.objects.remembers() && len(s.readRecent()) == 0 {
 		starting.Go(s.objects.prepare)
 	}
 	if own, err := s.repo.replica(); err == nil && own != "" {

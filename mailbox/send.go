@@ -75,6 +75,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 		return SendResult{}, err
 	}
 	// What reads far is done before the others have to wait.
+	b.store.Recall()
 	sn, err := b.snapshot(ctx)
 	if err != nil {
 		return SendResult{}, err
