@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -145,12 +146,14 @@ func TestHeadFiles(t *testing.T) {
 	blob, _ := hex.DecodeString(raw("blob", "x"))
 	entry := func(name string) string { return "100644 " + name + "\x00" + string(blob) }
 	who := "author U <u@example.com> 1700000000 +0000\ncommitter U <u@example.com> 1700000000 +0000\n\nx\n"
-	good, other, tip := raw("tree", entry("a")), raw("tree", entry("b")), git(t, env, dir, "rev-parse", "HEAD")
+	good, other, back := raw("tree", entry("a")), raw("tree", entry("b")), git(t, env, dir, "rev-parse", "HEAD")
+	tip = raw("commit", "tree "+other+"\nparent "+back+"\n"+who)
 	for what, odd := range map[string]string{
 		"a name twice":     raw("commit", "tree "+raw("tree", entry("a")+entry("a"))+"\nparent "+tip+"\n"+who),
 		"a bad order":      raw("commit", "tree "+raw("tree", entry("b")+entry("a"))+"\nparent "+tip+"\n"+who),
 		"a second tree":    raw("commit", "tree "+good+"\ntree "+other+"\nparent "+tip+"\n"+who),
 		"a late parent":    raw("commit", "tree "+good+"\n"+who[:42]+"parent "+tip+"\n"+who[42:]),
+		"no name":          raw("commit", "tree "+raw("tree", entry(""))+"\nparent "+tip+"\n"+who),
 		"no tree":          raw("commit", "parent "+tip+"\n"+who),
 		"too wide to read": raw("commit", "tree "+raw("tree", wide(string(blob)))+"\nparent "+tip+"\n"+who),
 		"too long to read": raw("commit", "tree "+good+"\nparent "+tip+"\n"+who+strings.Repeat("long ", looseLimit)),
@@ -158,14 +161,18 @@ func TestHeadFiles(t *testing.T) {
 		writeFile(t, filepath.Join(dir, ".git", "HEAD"), odd+"\n")
 		asked(what)
 	}
-	writeFile(t, filepath.Join(dir, ".git", "HEAD"), tip+"\n")
+	writeFile(t, filepath.Join(dir, ".git", "HEAD"), raw("commit", "tree "+good+"\nparent "+tip+"\n"+who)+"\n")
+	if c, ok := repo.headFiles(); !ok || !slices.Equal(show(c.Changed), []string{"A a", "D b"}) {
+		t.Errorf("of what git writes like that: %+v, %v", c, ok)
+	}
+	writeFile(t, filepath.Join(dir, ".git", "HEAD"), back+"\n")
 	commit()
 	object := filepath.Join(dir, ".git", "objects", git(t, env, dir, "rev-parse", "HEAD")[:2], git(t, env, dir, "rev-parse", "HEAD")[2:])
 	data, err := os.ReadFile(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"", string(data[:len(data)/2]), strings.Repeat("x", len(data))} {
+	for _, bad := range []string{"", string(data[:len(data)/2]), strings.Repeat("x", len(data)), string(data) + "x"} {
 		os.Chmod(object, 0o666)
 		writeFile(t, object, bad)
 		asked("a broken commit")

@@ -111,6 +111,19 @@ type kind struct {
 	env         []string
 }
 
+// eachKind runs fn in a repository of every kind that is not slow to make.
+func eachKind(t *testing.T, fn func(t *testing.T, env []string, root string, k kind)) {
+	for name, mk := range kinds() {
+		if name == "50000 packed refs" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			env, root := testEnv(t), t.TempDir()
+			fn(t, env, root, mk(t, env, root))
+		})
+	}
+}
+
 func kinds() map[string]func(t *testing.T, env []string, root string) kind {
 	type maker = func(t *testing.T, env []string, root string) kind
 	at := func(dir string) kind { return kind{write: dir, read: dir} }

@@ -20,29 +20,22 @@ func sameRepo(a, b *Repo) bool {
 // found without git must be what git says.
 func TestNearbyIsGit(t *testing.T) {
 	fast := 0
-	for name, mk := range kinds() {
-		if name == "50000 packed refs" {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			env, root := testEnv(t), t.TempDir()
-			k := mk(t, env, root)
-			for _, env := range [][]string{env, k.env} {
-				for _, dir := range append(dirsBelow(t, root), k.write, k.read) {
-					got, ok := nearby(dir, env)
-					if !ok || env == nil {
-						continue
-					}
-					fast++
-					if want, err := askWhere(context.Background(), dir, env); err != nil {
-						t.Errorf("%s: found by hand, but git says: %v", dir, err)
-					} else if !sameRepo(got, want) {
-						t.Errorf("%s: read by hand %+v, by git %+v", dir, got, want)
-					}
+	eachKind(t, func(t *testing.T, env []string, root string, k kind) {
+		for _, env := range [][]string{env, k.env} {
+			for _, dir := range append(dirsBelow(t, root), k.write, k.read) {
+				got, ok := nearby(dir, env)
+				if !ok || env == nil {
+					continue
+				}
+				fast++
+				if want, err := askWhere(context.Background(), dir, env); err != nil {
+					t.Errorf("%s: found by hand, but git says: %v", dir, err)
+				} else if !sameRepo(got, want) {
+					t.Errorf("%s: read by hand %+v, by git %+v", dir, got, want)
 				}
 			}
-		})
-	}
+		}
+	})
 	if fast < 50 {
 		t.Errorf("only %d were found without git", fast)
 	}

@@ -154,10 +154,9 @@ func (s *Store) note(v view) {
 	if !v.news {
 		return
 	}
-	own, err := s.repo.replica()
-	known, kerr := s.repo.readTips()
+	known, err := s.repo.readTips()
 	// A write, or an uninstall, may have come between.
-	if errors.Join(err, kerr) != nil || own != v.sn.own || !maps.EqualFunc(known, v.known, func(a, b *tip) bool { return a.OID == b.OID }) {
+	if err != nil || !maps.EqualFunc(known, v.known, func(a, b *tip) bool { return a.OID == b.OID }) {
 		return
 	}
 	refs, err := s.repo.logTips()
