@@ -105,7 +105,7 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 	if marker := clientMarker(getenv, c.Ancestors); marker != "" {
 		return Actor{Kind: IsUnidentified, Source: "an agent's program is at work: " + marker}, nil
 	}
-	return b.person(ctx, d, sn.Own(), "nobody else named"), nil
+	return b.person(ctx, d, sn.Own(), "default"), nil
 }
 
 // As returns the actor with the given name, for a door that is told outright.
