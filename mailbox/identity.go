@@ -54,7 +54,7 @@ type Caller struct {
 	Session   string              // session key from a coding agent's hook
 	Ancestors func() []Process    // the caller's process and its ancestors, nearest first
 	Getenv    func(string) string // nil is the Box's own environment
-	Client    bool                // called by a coding agent's own hook: whoever it is, no person
+	Client    bool                // a coding agent calls, by its hook or over MCP: whoever it is, no person
 }
 
 // Who finds out who is acting, in the order that `git agentmail help identity` tells; the first that
@@ -76,7 +76,12 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 	}
 	for _, n := range []struct{ name, source string }{{c.As, "--as"}, {getenv("AGENTMAIL_AGENT"), "AGENTMAIL_AGENT"}} {
 		if n.name != "" {
-			return b.named(ctx, d, sn.Own(), n.name, n.source), nil
+			who := b.named(ctx, d, sn.Own(), n.name, n.source)
+			if c.Client && who.Kind == IsPerson {
+				who = Actor{Kind: IsUnidentified, Name: n.name, Given: n.name, Source: n.source,
+					err: mail.Errorf(mail.Denied, "%q stands for a person, and a coding agent is calling", n.name).Hint("git agentmail agents")}
+			}
+			return who, nil
 		}
 	}
 	// CI systems set AGENT_NAME to other things.
@@ -100,7 +105,7 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		return agentActor(d, d.Agents[here], "this worktree"), nil
 	}
 	if c.Client {
-		return Actor{Kind: IsUnidentified, Source: "a coding agent's hook asks"}, nil
+		return Actor{Kind: IsUnidentified, Source: "a coding agent calls"}, nil
 	}
 	if marker := clientMarker(getenv, c.Ancestors); marker != "" {
 		return Actor{Kind: IsUnidentified, Source: "an agent's program is at work: " + marker}, nil

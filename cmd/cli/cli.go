@@ -38,6 +38,8 @@ type IO struct {
 	Now       func() time.Time
 	Program   string         // as what this one was started, os.Args[0]
 	Digest    mailbox.Digest // makes summaries; without it the second program is run for them
+	// Serve speaks to coding agents until they leave; without it the second program is run.
+	Serve func(ctx context.Context, std IO, s Served) error
 	// Exec puts another program in place of this one and returns only if it cannot; nil
 	// runs it as a child.
 	Exec func(path string, args, env []string) error

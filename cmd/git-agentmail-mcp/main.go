@@ -4,12 +4,15 @@
 package main
 
 import (
+	"context"
+	"log"
 	"os"
 
 	"github.com/git-agentmail/git-agentmail/cmd/cli"
 	"github.com/git-agentmail/git-agentmail/internal/refine"
 	"github.com/git-agentmail/git-agentmail/mail/digest"
 	"github.com/git-agentmail/git-agentmail/mailbox"
+	"github.com/git-agentmail/git-agentmail/mcp"
 )
 
 func main() { os.Exit(cli.Main(os.Args[1:], process())) }
@@ -17,5 +20,16 @@ func main() { os.Exit(cli.Main(os.Args[1:], process())) }
 func process() cli.IO {
 	std := cli.Process()
 	std.Digest = mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine}
+	std.Serve = serve
 	return std
+}
+
+// serve speaks to the coding agents that the command line asks for.
+func serve(ctx context.Context, std cli.IO, s cli.Served) error {
+	srv := mcp.New(mcp.Options{
+		Mailbox: s.Mailbox, Profile: mcp.Profile(s.Profile), Version: s.Version,
+		Getenv: os.Getenv, Ancestors: std.Ancestors, Log: log.New(std.Err, "agentmail: ", 0),
+	})
+	defer srv.Close()
+	return srv.Stdio(ctx, std.In, std.Out)
 }

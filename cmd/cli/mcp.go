@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+	"github.com/git-agentmail/git-agentmail/mailbox"
+	"github.com/spf13/cobra"
+)
+
+// Served is what the second program needs to serve coding agents.
+type Served struct {
+	Profile string          // which tools it lists: lean, core, full
+	Mailbox mailbox.Options // for the mailboxes that it opens
+	Version string
+}
+
+func newMCP(a *app) *cobra.Command {
+	s := Served{Profile: "lean", Version: ownVersion()}
+	cmd := &cobra.Command{
+		Use:   "mcp",
+		Short: "serve one coding agent over standard input and output",
+		Long: `Speaks the Model Context Protocol: a coding agent starts this and finds the
+mailbox as tools. It needs no repository to start in.
+
+The lean profile lists ten tools in two thousand tokens; the others are reached
+through list_extended_tools and call_extended_tool. core lists what a session
+needs, full everything. A tool that is not listed still answers to its name.
+
+This verb is run by git-agentmail-mcp, which is installed with git-agentmail.`,
+		Example: `  claude mcp add --scope project agentmail -- git-agentmail mcp
+  git agentmail mcp --tools full`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.std.Serve == nil {
+				return a.handOver()
+			}
+			s.Mailbox = mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest}
+			if err := a.std.Serve(cmd.Context(), a.std, s); err != nil {
+				return mail.Errorf(mail.Internal, "%w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().Var(profileFlag{&s.Profile}, "tools", "list these tools: lean, core or full")
+	return cmd
+}
+
+// profileFlag is the name of a set of tools.
+type profileFlag struct{ s *string }
+
+func (f profileFlag) String() string { return *f.s }
+func (f profileFlag) Type() string   { return "SET" }
+
+func (f profileFlag) Set(s string) error {
+	if all := []string{"lean", "core", "full"}; !slices.Contains(all, s) {
+		return mail.Errorf(mail.Usage, "%q is none of %s", s, strings.Join(all, ", "))
+	}
+	*f.s = s
+	return nil
+}

@@ -1,0 +1,93 @@
+package mcp
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/git-agentmail/git-agentmail/mailbox"
+)
+
+// session is what the server remembers of one client. Over standard input and output
+// there is one, for the life of the process; over HTTP there are as many as clients say
+// they have, and with the protocol of 2026-07-28 none: a nil session remembers nothing.
+type session struct {
+	mu     sync.Mutex
+	agents map[string][]used // by project
+	client *mailbox.Session  // the program on the other side, where it is known and alone
+	kept   map[*mailbox.Box]*kept
+}
+
+// used is an agent that the session acted as.
+type used struct{ id, name string }
+
+// kept is a session record in one mailbox, by which git's hooks know whose a commit is.
+type kept struct {
+	now   mailbox.Session
+	save  func(mailbox.Session)
+	close func()
+}
+
+// agent returns the one agent that this session has acted as in a mailbox. Having used
+// two it has none: a wrong name is worse than none.
+func (s *session) agent(b *mailbox.Box) string {
+	if s == nil {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if list := s.agents[b.Project().ID]; len(list) == 1 {
+		return list[0].name
+	}
+	return ""
+}
+
+// use notes that the session acts as an agent.
+func (s *session) use(b *mailbox.Box, who mailbox.Actor) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	project, u := b.Project().ID, used{who.ID, who.Name}
+	if !slices.ContainsFunc(s.agents[project], func(v used) bool { return v.id == u.id }) {
+		if s.agents == nil {
+			s.agents = map[string][]used{}
+		}
+		s.agents[project] = append(s.agents[project], u)
+	}
+	s.keep(b, u.id)
+}
+
+// keep writes the agent into the session record of the mailbox.
+func (s *session) keep(b *mailbox.Box, id string) {
+	if s.client == nil {
+		return
+	}
+	k := s.kept[b]
+	if k == nil {
+		first := *s.client
+		save, closed, err := b.OpenSession(first)
+		if err != nil {
+			return // a commit by this agent will be asked who it is; nothing else depends on it
+		}
+		if s.kept == nil {
+			s.kept = map[*mailbox.Box]*kept{}
+		}
+		k = &kept{first, save, closed}
+		s.kept[b] = k
+	}
+	if !slices.Contains(k.now.Agents, id) {
+		k.now.Agents = append(k.now.Agents, id)
+		k.save(k.now)
+	}
+}
+
+// close takes the session records back.
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.kept {
+		k.close()
+	}
+	s.kept = nil
+}

@@ -1,0 +1,15 @@
+package mcp
+
+import "slices"
+
+// allTools is every tool there is.
+func allTools() []*tool {
+	var list []*tool
+	for _, t := range slices.Concat(
+		infrastructureTools, identityTools, windowTools, contactTools, messagingTools, searchTools, fileTools, guardTools,
+		macroTools, slotTools, productTools, extendedTools,
+	) {
+		list = append(list, &t)
+	}
+	return list
+}
