@@ -18,7 +18,7 @@ type Options struct {
 	Mailbox   mailbox.Options          // for each mailbox that is opened; Dir is where a call without project_key looks
 	Getenv    func(string) string      // settings of the contract
 	Ancestors func() []mailbox.Process // which programs started this one, nearest first
-	Profile   Profile
+	Profile   Profile                  // "" leaves it to the environment
 	Version   string
 	Log       *log.Logger // what went wrong beside the answers
 }
@@ -26,18 +26,20 @@ type Options struct {
 // Server answers MCP clients out of the mailboxes of this machine.
 type Server struct {
 	opt      Options
+	profile  Profile
 	projects *mailbox.Projects
 	tools    []*tool
 	byName   map[string]*tool
 	listed   map[string]bool
 	mcp      *server.MCPServer
+	notices  notices
 	stdio    *session // the one client of standard input and output; nil over HTTP
 }
 
 // New returns a server. It opens no repository: that waits for the first call that
 // needs one, so that a client is answered wherever it starts us.
 func New(opt Options) *Server {
-	s := &Server{opt: opt, projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{}}
+	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{}}
 	hooks := &server.Hooks{}
 	hooks.AddAfterListTools(s.listOnly)
 	s.mcp = server.NewMCPServer("agentmail", opt.Version,
@@ -46,12 +48,10 @@ func New(opt Options) *Server {
 		server.WithToolCapabilities(false),
 		server.WithHooks(hooks),
 	)
+	shown := shows(opt.Profile, opt.Getenv)
 	for _, t := range s.tools {
-		s.byName[t.name] = t
-		s.mcp.AddTool(t.describe(opt.Profile), s.handle(t))
-	}
-	for _, name := range opt.Profile.tools(s.tools, opt.Getenv) {
-		s.listed[name] = true
+		s.byName[t.name], s.listed[t.name] = t, shown(t)
+		s.mcp.AddTool(t.describe(s.profile), s.handle(t))
 	}
 	return s
 }
@@ -105,7 +105,7 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 	if err != nil {
 		return failure(err)
 	}
-	c := &call{server: s, tool: t, args: args, header: header, session: s.session(ctx), lean: s.opt.Profile == Lean}
+	c := &call{server: s, tool: t, args: args, header: header, session: s.session(ctx), lean: s.profile == Lean}
 	v, err := t.run(ctx, c)
 	if err != nil {
 		return failure(err)

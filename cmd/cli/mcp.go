@@ -11,13 +11,13 @@ import (
 
 // Served is what the second program needs to serve coding agents.
 type Served struct {
-	Profile string          // which tools it lists: lean, core, full
+	Profile string          // which tools it lists: lean, core, full; "" leaves it to the environment
 	Mailbox mailbox.Options // for the mailboxes that it opens
 	Version string
 }
 
 func newMCP(a *app) *cobra.Command {
-	s := Served{Profile: "lean", Version: ownVersion()}
+	s := Served{Version: ownVersion()}
 	cmd := &cobra.Command{
 		Use:   "mcp",
 		Short: "serve one coding agent over standard input and output",
@@ -43,7 +43,7 @@ This verb is run by git-agentmail-mcp, which is installed with git-agentmail.`,
 			return nil
 		},
 	}
-	cmd.Flags().Var(profileFlag{&s.Profile}, "tools", "list these tools: lean, core or full")
+	cmd.Flags().Var(profileFlag{&s.Profile}, "tools", "list these tools: lean, core or full (default lean)")
 	return cmd
 }
 
