@@ -553,3 +553,16 @@ func (b *Box) receipt(ctx context.Context, who Actor, ids []string, verb string,
 	}
 	return nil
 }
+
+// ThreadKeys returns the names of threads, that which was begun last first; n bounds them
+// as in [Page].
+func (b *Box) ThreadKeys(ctx context.Context, n int) (keys []string, err error) {
+	if n, err = (Page{N: n}).limit(); err != nil {
+		return nil, err
+	}
+	err = b.indexed(ctx, func(v *view) (err error) {
+		keys, err = v.ThreadKeys(ctx, n)
+		return err
+	})
+	return keys, err
+}

@@ -211,8 +211,10 @@ func (c *call) time(name string) (time.Time, error) {
 func (c *call) open(ctx context.Context) (*mailbox.Box, error) {
 	if c.box == nil {
 		key := ""
-		if c.tool.param("project_key") != nil {
-			key = c.text("project_key")
+		for _, name := range []string{"project_key", "project", "slug"} {
+			if c.tool.param(name) != nil {
+				key = c.text(name)
+			}
 		}
 		b, err := c.server.projects.Open(ctx, key)
 		if err != nil {
@@ -227,6 +229,15 @@ func (c *call) open(ctx context.Context) (*mailbox.Box, error) {
 // the named argument says, else the one of this session, else what the surroundings
 // say. Whoever calls a tool is a coding agent, and never a person.
 func (c *call) actor(ctx context.Context, name string) (*mailbox.Box, mailbox.Actor, error) {
+	b, who, err := c.reader(ctx, name)
+	if err == nil {
+		c.acts(b, who)
+	}
+	return b, who, err
+}
+
+// reader is actor where to be named means no more than to be looked at.
+func (c *call) reader(ctx context.Context, name string) (*mailbox.Box, mailbox.Actor, error) {
 	b, err := c.open(ctx)
 	if err != nil {
 		return nil, mailbox.Actor{}, err
@@ -238,11 +249,7 @@ func (c *call) actor(ctx context.Context, name string) (*mailbox.Box, mailbox.Ac
 		caller.As = as
 	}
 	who, err := b.Who(ctx, caller)
-	if err != nil {
-		return nil, mailbox.Actor{}, err
-	}
-	c.acts(b, who)
-	return b, who, nil
+	return b, who, err
 }
 
 // acts remembers who acted, for the session and for the nudge in the answer.

@@ -25,15 +25,17 @@ type Options struct {
 
 // Server answers MCP clients out of the mailboxes of this machine.
 type Server struct {
-	opt      Options
-	profile  Profile
-	projects *mailbox.Projects
-	tools    []*tool
-	byName   map[string]*tool
-	listed   map[string]bool
-	mcp      *server.MCPServer
-	notices  notices
-	stdio    *session // the one client of standard input and output; nil over HTTP
+	opt       Options
+	profile   Profile
+	projects  *mailbox.Projects
+	tools     []*tool
+	resources []*resource
+	byName    map[string]*tool
+	listed    map[string]bool
+	mcp       *server.MCPServer
+	notices   notices
+	stats     stats
+	stdio     *session // the one client of standard input and output; nil over HTTP
 }
 
 // New returns a server. It opens no repository: that waits for the first call that
@@ -46,6 +48,11 @@ func New(opt Options) *Server {
 		server.WithTitle("git-agentmail"),
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false),
+		server.WithResourceCapabilities(true, false),
+		server.WithPromptCapabilities(false),
+		server.WithCompletions(),
+		server.WithPromptCompletionProvider(completions{s}),
+		server.WithResourceCompletionProvider(completions{s}),
 		server.WithHooks(hooks),
 	)
 	shown := shows(opt.Profile, opt.Getenv)
@@ -53,6 +60,8 @@ func New(opt Options) *Server {
 		s.byName[t.name], s.listed[t.name] = t, shown(t)
 		s.mcp.AddTool(t.describe(s.profile), s.handle(t))
 	}
+	s.addResources(hooks)
+	s.addPrompts()
 	return s
 }
 
@@ -106,11 +115,14 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 		return failure(err)
 	}
 	c := &call{server: s, tool: t, args: args, header: header, session: s.session(ctx), lean: s.profile == Lean}
-	v, err := t.run(ctx, c)
-	if err != nil {
-		return failure(err)
+	var res *mcp.CallToolResult
+	if v, err := t.run(ctx, c); err != nil {
+		res = failure(err)
+	} else {
+		res = c.answer(ctx, v)
 	}
-	return c.answer(ctx, v)
+	s.stats.count(s.now(), c, res.IsError)
+	return res
 }
 
 // session returns what is remembered of the client that calls, nil if nothing is.
