@@ -33,6 +33,7 @@ type Options struct {
 	Progress func(done, total int) // told while an index is built that takes long; nil is nobody
 	InHook   bool                  // git started this process as a hook of a commit, merge or push
 	Digest   Digest                // makes summaries; without it there are none
+	Signals  Signals               // files that tell of new mail
 }
 
 // hookWait is how long a hook's record waits for its turn: the user waits for git

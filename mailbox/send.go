@@ -154,6 +154,9 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 	if err != nil {
 		return SendResult{}, err
 	}
+	for _, d := range out.Deliveries {
+		b.signal(d.Payload)
+	}
 	return out, nil
 }
 

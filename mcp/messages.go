@@ -68,6 +68,7 @@ func fetchInbox(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.Unsignal(who)
 	return b.Inbox(ctx, who, mailbox.InboxQuery{
 		Urgent: c.boolean("urgent_only"), Bodies: c.boolean("include_bodies"), Since: since, Topic: c.text("topic"),
 		Page: mailbox.Page{N: c.integer("limit")},
