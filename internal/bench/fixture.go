@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ type bench struct {
 
 	program string // git-agentmail
 	hello   string // a Go program that does nothing
+	small   string // an MCP server with one tool; see buildServers
 	self    string // this program
 
 	gitVersion string
@@ -71,13 +73,8 @@ func (b *bench) build() error {
 		return err
 	}
 	b.program, b.hello = filepath.Join(bin, "git-agentmail"), filepath.Join(bin, "hello")
-	// As make install builds it: with cgo the program is linked to libc and starts later.
-	for _, args := range [][]string{{"-o", b.program, "./cmd/git-agentmail"}, {"-o", b.hello, filepath.Join(hello, "main.go")}} {
-		cmd := exec.CommandContext(b.ctx, "go", append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w\n%s", args[2], err, out)
-		}
+	if err := errors.Join(b.goBuild(b.program, "./cmd/git-agentmail"), b.goBuild(b.hello, filepath.Join(hello, "main.go"))); err != nil {
+		return err
 	}
 	config := filepath.Join(b.tmp, "gitconfig")
 	text := "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
@@ -94,6 +91,16 @@ func (b *bench) build() error {
 		b.gitVersion = f[2]
 	}
 	return err
+}
+
+// goBuild builds as make install does: with cgo a program is linked to libc and starts later.
+func (b *bench) goBuild(program, source string) error {
+	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", source, err, out)
+	}
+	return nil
 }
 
 // pick chooses between a number for a full and one for a quick run.
