@@ -34,6 +34,9 @@ func (w *writer) pick(held mail.Leases, me string, f LeaseFilter) ([]*mail.Lease
 	if f.Patterns != nil {
 		canonical := map[string]bool{}
 		for _, p := range f.Patterns {
+			if rel, err := w.b.relative(p); err == nil { // as it may have been reserved
+				p = rel
+			}
 			canonical[canon(p)] = true
 		}
 		keep = slices.DeleteFunc(slices.Clone(keep), func(l *mail.LeaseState) bool { return !canonical[l.Pattern] })

@@ -58,7 +58,7 @@ func TestRelease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
-	ids := w.hold(blue, "a/**", "b/**", "c/**", "d/**")
+	ids := w.hold(blue, "a/**", "b/**", "c/**", "d/**", filepath.Join(w.dir, "f/**"))
 	w.hold(green, "e/**")
 	for _, tt := range []struct {
 		name string
@@ -70,6 +70,7 @@ func TestRelease(t *testing.T) {
 		{"another's", LeaseFilter{Patterns: []string{"e/**"}}, nil},
 		{"not an exact pattern", LeaseFilter{Patterns: []string{"a/x", "a", "*"}}, nil},
 		{"either", LeaseFilter{Either: []string{"a/**", ids[2][:5]}}, []string{"a/**", "c/**"}},
+		{"by an absolute path, as it can be reserved", LeaseFilter{Patterns: []string{filepath.Join(w.dir, "f/**")}}, []string{"f/**"}},
 		{"the rest", LeaseFilter{}, []string{"d/**"}},
 		{"nothing left", LeaseFilter{}, nil},
 	} {
