@@ -18,6 +18,7 @@ type Options struct {
 	Mailbox   mailbox.Options          // for each mailbox that is opened; Dir is where a call without project_key looks
 	Getenv    func(string) string      // settings of the contract
 	Ancestors func() []mailbox.Process // which programs started this one, nearest first
+	Binary    string                   // absolute path of git-agentmail, the hooks' fallback
 	Profile   Profile                  // "" leaves it to the environment
 	Version   string
 	Log       *log.Logger // what went wrong beside the answers

@@ -14,6 +14,7 @@ type Served struct {
 	Profile string          // which tools it lists: lean, core, full; "" leaves it to the environment
 	Mailbox mailbox.Options // for the mailboxes that it opens
 	Version string
+	Binary  string // absolute path of git-agentmail, the fallback of hooks that it puts in
 }
 
 func newMCP(a *app) *cobra.Command {
@@ -36,6 +37,7 @@ This verb is run by git-agentmail-mcp, which is installed with git-agentmail.`,
 			if a.std.Serve == nil {
 				return a.handOver()
 			}
+			s.Binary = a.self()
 			s.Mailbox = mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest}
 			if err := a.std.Serve(cmd.Context(), a.std, s); err != nil {
 				return mail.Errorf(mail.Internal, "%w", err)

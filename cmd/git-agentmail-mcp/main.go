@@ -27,7 +27,7 @@ func process() cli.IO {
 // serve speaks to the coding agents that the command line asks for.
 func serve(ctx context.Context, std cli.IO, s cli.Served) error {
 	srv := mcp.New(mcp.Options{
-		Mailbox: s.Mailbox, Profile: mcp.Profile(s.Profile), Version: s.Version,
+		Mailbox: s.Mailbox, Profile: mcp.Profile(s.Profile), Version: s.Version, Binary: s.Binary,
 		Getenv: os.Getenv, Ancestors: std.Ancestors, Log: log.New(std.Err, "agentmail: ", 0),
 	})
 	defer srv.Close()
