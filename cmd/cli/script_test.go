@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"image/color"
 	"image/png"
 	"io/fs"
+	"log"
 	"math/rand"
 	"os"
 	"os/exec"
@@ -23,24 +25,32 @@ import (
 	"github.com/git-agentmail/git-agentmail/internal/refine"
 	"github.com/git-agentmail/git-agentmail/mail/digest"
 	"github.com/git-agentmail/git-agentmail/mailbox"
+	"github.com/git-agentmail/git-agentmail/mcp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain makes this test binary either of the two programs when it is called by its
 // name, and puts them on the PATH of the scripts, where git and its hooks find them.
 func TestMain(m *testing.M) {
-	run := func(d mailbox.Digest) {
+	run := func(d mailbox.Digest, serve func(context.Context, cli.IO, cli.Served) error) {
 		std := cli.Process()
 		std.Ancestors = nil // whoever runs the tests is not acting in them
-		std.Digest = d
+		std.Digest, std.Serve = d, serve
 		os.Exit(cli.Main(os.Args[1:], std))
 	}
 	testscript.Main(m, map[string]func(){
-		"git-agentmail": func() { run(mailbox.Digest{}) },
+		"git-agentmail": func() { run(mailbox.Digest{}, nil) },
 		"git-agentmail-mcp": func() {
-			run(mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine})
+			run(mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine}, serve)
 		},
 	})
+}
+
+func serve(ctx context.Context, std cli.IO, s cli.Served) error {
+	srv := mcp.New(mcp.Options{Mailbox: s.Mailbox, Profile: mcp.Profile(s.Profile), Version: s.Version, Binary: s.Binary,
+		Getenv: os.Getenv, Log: log.New(std.Err, "agentmail: ", 0)})
+	defer srv.Close()
+	return srv.Stdio(ctx, std.In, std.Out)
 }
 
 const scripts = "../../testdata/script"
