@@ -32,11 +32,16 @@ type holder struct {
 	Since time.Time `json:"since"`
 }
 
-// acquire waits up to wait for the lock. Waiting is a blocking call with a
+// acquire waits up to wait for the lock.
+func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*lock, error) {
+	return s.acquireFile(ctx, "lock", wait, create)
+}
+
+// acquireFile waits for the lock on a file of the store's own directory. Waiting is a blocking call with a
 // timer beside it: polling would starve writers. Without a wait it is taken at once or
 // not at all. Without create it fails where there is no mailbox.
-func (s *Store) acquire(ctx context.Context, wait time.Duration, create bool) (*lock, error) {
-	name := s.repo.dir("lock")
+func (s *Store) acquireFile(ctx context.Context, name string, wait time.Duration, create bool) (*lock, error) {
+	name = s.repo.dir(name)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for made := 0; ; made++ {
@@ -107,10 +112,14 @@ func release(got <-chan error, fl *flock.Flock) {
 func (l *lock) release() { l.fl.Unlock() }
 
 func (s *Store) busy(name string) error {
+	doing := "writing"
+	if filepath.Base(name) == mergeLock {
+		doing = "merging packs"
+	}
 	var h holder
 	if readJSON(name, &h) == nil && h.PID != 0 {
-		return errf(Locked, "another process is writing (pid %d, %s, for %s); gave up after %s, nothing was written",
-			h.PID, orElse(h.Who, "unnamed"), s.opt.Now().Sub(h.Since).Round(time.Second), s.opt.LockWait)
+		return errf(Locked, "another process is %s (pid %d, %s, for %s); gave up after %s, nothing was written",
+			doing, h.PID, orElse(h.Who, "unnamed"), s.opt.Now().Sub(h.Since).Round(time.Second), s.opt.LockWait)
 	}
 	return errf(Locked, "another process holds %q; gave up after %s, nothing was written", name, s.opt.LockWait)
 }

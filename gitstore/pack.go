@@ -116,31 +116,37 @@ func (s *Store) writePack(n *newObjects) (sum string, err error) {
 }
 
 // clearTemp makes the directory for packs under way, and clears away what writers
-// left in it that were killed. A pack that one of them was about to install is installed:
-// what is there of it already, git calls garbage. The caller holds the lock.
+// left in it that were killed. The caller holds the lock.
 func (s *Store) clearTemp() error {
 	dir := s.repo.dir("tmp")
 	if err := s.repo.sharing().mkdir(dir); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"pack-*.idx", filepath.Join("merge-*", "pack-*.idx")} { // the last to go
-		left, err := filepath.Glob(filepath.Join(globEscape(dir), pattern))
-		if err != nil {
-			return err
-		}
-		for _, idx := range left {
-			base := strings.TrimSuffix(idx, ".idx")
-			note, err := os.ReadFile(filepath.Join(s.repo.Objects, "pack", filepath.Base(base)+".keep"))
-			if err == nil && bytes.HasPrefix(note, []byte(keepNote)) {
-				s.install(base) // should it fail, a merge mends it
-			}
-		}
+	if err := s.finishInstalls(dir); err != nil {
+		return err
 	}
 	old, err := os.ReadDir(dir)
 	for _, e := range old {
 		os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
 	return err
+}
+
+// finishInstalls installs the packs in dir that somebody was about to install when they
+// were killed: what is there of one already, git calls garbage.
+func (s *Store) finishInstalls(dir string) error {
+	left, err := filepath.Glob(filepath.Join(globEscape(dir), "pack-*.idx")) // the last to go
+	if err != nil {
+		return err
+	}
+	for _, idx := range left {
+		base := strings.TrimSuffix(idx, ".idx")
+		note, err := os.ReadFile(filepath.Join(s.repo.Objects, "pack", filepath.Base(base)+".keep"))
+		if err == nil && bytes.HasPrefix(note, []byte(keepNote)) {
+			s.install(base) // should it fail, a merge mends it
+		}
+	}
+	return nil
 }
 
 // writeNote makes base.keep. All of them are one file with many names, which was
@@ -213,7 +219,8 @@ func (s *Store) install(base string) error {
 	return nil
 }
 
-// MaxPacks is how many packs of ours there may be before a commit merges some.
+// MaxPacks is how many packs of ours there may be before some are merged, by the process
+// whose commit finds so many. While one merges, others go on and add to them.
 // 20 kept packs cost the user's git 0.3 ms a command, which is more than a tenth
 // of a `git log -1`; 300 cost 4 ms.
 const MaxPacks = 10
@@ -224,9 +231,9 @@ type packFile struct {
 }
 
 // ourPacks returns the packs that this package wrote, smallest first. With mend,
-// which is for the holder of the lock, one without an index gets another: a writer
+// which is for who holds both locks, one without an index gets another: a writer
 // was killed, or something removed it. To anybody else it may be a pack that is
-// just arriving.
+// just arriving, or going.
 func (s *Store) ourPacks(ctx context.Context, mend bool) ([]packFile, error) {
 	bases, err := s.noted()
 	if err != nil {
@@ -277,71 +284,6 @@ func (s *Store) noted() ([]string, error) {
 
 func globEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
-
-// mergePacks rolls small packs into one when there are too many. Sizes grow
-// geometrically, so an object is copied a logarithmic number of times, not once
-// for every few commits. The caller holds the lock.
-func (s *Store) mergePacks(ctx context.Context) error {
-	// Anybody's kept packs, so that most commits need not look into the notes.
-	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks {
-		return err
-	}
-	packs, err := s.ourPacks(ctx, true)
-	if err != nil || len(packs) < MaxPacks {
-		return err
-	}
-	// Merge from the smallest up, taking each pack that is not larger than twice
-	// what is merged so far.
-	n, sum := 0, int64(0)
-	for n < len(packs) && (n < 2 || packs[n].size <= 2*sum || len(packs)-n >= MaxPacks) {
-		sum += packs[n].size
-		n++
-	}
-	err = s.clearTemp()
-	var tmp string
-	if err == nil {
-		tmp, err = os.MkdirTemp(s.repo.dir("tmp"), "merge-")
-	}
-	if err != nil {
-		return s.repo.writeError("merge packs", err)
-	}
-	defer os.RemoveAll(tmp)
-	var names bytes.Buffer
-	for _, p := range packs[:n] {
-		list, err := s.packed(p)
-		if err != nil {
-			return err
-		}
-		for _, oid := range list {
-			names.WriteString(oid + "\n")
-		}
-	}
-	// git is told the objects, not the packs: --stdin-packs walks every tree of the
-	// commits in them, which at 100,000 messages costs 200 ms for a few kilobytes.
-	// (What stands in two packs is written once.)
-	// With a directory of its own for new objects git leaves no temporary file
-	// among the user's when it is killed, and no `git gc --prune=now` takes it.
-	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
-		"GIT_OBJECT_DIRECTORY="+tmp, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
-	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
-		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.indexVersion=2", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
-		"pack-objects", "--quiet", filepath.Join(tmp, "pack"))...)
-	if err != nil {
-		return errf(GitFailed, "merge packs: %w", err)
-	}
-	base := filepath.Join(tmp, "pack-"+strings.TrimSpace(string(out)))
-	if err := s.writeNote(base); err != nil {
-		return s.repo.writeError("merge packs", err)
-	}
-	if err := s.install(base); err != nil {
-		return err
-	}
-	merged := filepath.Join(s.repo.Objects, "pack", filepath.Base(base))
-	if slices.ContainsFunc(packs[:n], func(p packFile) bool { return filepath.Base(p.base) == "pack-"+s.recentPack }) {
-		s.saveRecent(strings.TrimPrefix(filepath.Base(base), "pack-"))
-	}
-	return s.dropPacks(ctx, slices.DeleteFunc(packs[:n], func(p packFile) bool { return p.base == merged }))
 }
 
 // cQuote quotes a path as git reads it in a list of object directories.

@@ -111,9 +111,20 @@ func (r recent) size() (n int) {
 	return n
 }
 
+// recentPack returns the hash in the name of the pack without which the cache file does not
+// hold, "" if there is none.
+func (s *Store) recentPack() string {
+	data, err := os.ReadFile(s.repo.CachePath(recentFile))
+	head, _, _ := strings.Cut(string(data), "\n")
+	pack, ok := strings.CutPrefix(head, recentMagic)
+	if err != nil || !ok {
+		return ""
+	}
+	return pack
+}
+
 // saveRecent writes what the next writer will ask for, which is in a pack.
 func (s *Store) saveRecent(pack string) {
-	s.recentPack = pack
 	if len(s.objects.recent) == 0 {
 		os.Remove(s.repo.CachePath(recentFile)) // should it stay, it is not wrong, only of no use
 		return

@@ -60,7 +60,11 @@ func TestRecent(t *testing.T) {
 	file := filepath.Join(dir, ".git", cacheName, recentFile)
 	write("mail/2026/a")
 	read()
-	for i, path := range []string{"mail/2026/b", "mail/2026/c", "mail/2027/a", "leases/x/y/z", "mail/2026/d", "leases/x/y/w"} {
+	paths := []string{"mail/2026/b", "mail/2026/c", "mail/2027/a", "leases/x/y/z", "mail/2026/d", "leases/x/y/w"}
+	for i := range MaxPacks { // packs are merged meanwhile
+		paths = append(paths, fmt.Sprint("mail/2026/many-", i))
+	}
+	for i, path := range paths {
 		write(path)
 		if read() {
 			t.Errorf("write %d, %s: git was asked for objects", i, path)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -24,6 +26,9 @@ func (s *Store) findLost(ctx context.Context, replica string) (*tip, error) {
 	var ids bytes.Buffer
 	for _, p := range packs {
 		list, err := s.packed(p)
+		if errors.Is(err, fs.ErrNotExist) { // it was merged meanwhile
+			return s.findLost(ctx, replica)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -121,6 +121,11 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 			return err
 		}
 		defer l.release()
+		m, err := s.acquireFile(ctx, mergeLock, s.opt.LockWait, true) // no merge begins while we hold the other
+		if err != nil {
+			return err
+		}
+		defer m.release()
 	}
 	if err := os.RemoveAll(s.repo.CachePath()); err != nil {
 		return s.repo.writeError("remove the cache", err)

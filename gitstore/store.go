@@ -48,7 +48,8 @@ type Options struct {
 	// AfterCommit runs under the lock after each commit, which added created to
 	// before and made after.
 	AfterCommit func(before, after *Snapshot, created []File)
-	// Report receives notes about something that was put right.
+	// Report receives notes about something that was put right, or could not be. Several
+	// goroutines may call it.
 	Report func(string)
 }
 
@@ -64,9 +65,8 @@ type Store struct {
 	leading bool  // a goroutine is committing
 
 	// Of whoever holds the lock.
-	deflate    *zlib.Writer
-	ready      *move  // a git that was started for the next commit
-	recentPack string // see saveRecent
+	deflate *zlib.Writer
+	ready   *move // a git that was started for the next commit
 }
 
 // Open returns the store of the repository. It reads nothing and makes nothing.

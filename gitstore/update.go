@@ -133,7 +133,8 @@ type op struct {
 // it returns, that survives a power cut. fn may run more than once, and must
 // have no effect but on tx. Calls that wait for each other in one process share
 // a commit. ctx ends the wait, not a commit that has begun. No writes by fn
-// means no commit. Errors of fn come back as they are.
+// means no commit. Errors of fn come back as they are. A commit that finds too many packs
+// has some merged before its callers go on, while others write.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (Version, error) {
 	o := &op{fn: fn, until: time.Now().Add(s.opt.LockWait), done: make(chan struct{})}
 	s.mu.Lock()
@@ -169,10 +170,16 @@ func (s *Store) lead() {
 		}
 		s.mu.Unlock()
 		batch = slices.DeleteFunc(batch, func(o *op) bool { return !o.state.CompareAndSwap(0, 1) })
+		var todo *merge
 		if err == nil {
 			if len(batch) > 0 {
 				s.objects.setRecent(s.readRecent())
 				err = s.commit(batch)
+				// Also after a failure: else a caller who tries again and again heaps up packs.
+				var merr error
+				if todo, merr = s.startMerge(context.Background()); merr != nil {
+					s.opt.Report("could not merge packs: " + merr.Error())
+				}
 			}
 			l.release()
 		}
@@ -184,7 +191,16 @@ func (s *Store) lead() {
 			if err != nil && o.err == nil {
 				o.err = err
 			}
-			close(o.done)
+		}
+		if todo == nil {
+			finish(batch)
+		} else {
+			go func() {
+				if err := todo.run(context.Background()); err != nil {
+					s.opt.Report("could not merge packs: " + err.Error())
+				}
+				finish(batch)
+			}()
 		}
 		s.mu.Lock()
 		if len(s.queue) == 0 {
@@ -193,6 +209,13 @@ func (s *Store) lead() {
 			return
 		}
 		s.mu.Unlock()
+	}
+}
+
+// finish lets the callers of a batch go on.
+func finish(batch []*op) {
+	for _, o := range batch {
+		close(o.done)
 	}
 }
 
@@ -300,7 +323,6 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		}
 		t, err := s.write(ctx, tx, infos)
 		if err != nil {
-			s.mergePacks(ctx) // else a caller who tries again and again heaps them up
 			return err
 		}
 		after = &Snapshot{store: s, own: tx.replica, logs: make(map[string]*tip, len(sn.logs)+1)}
@@ -320,9 +342,6 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 			s.opt.Report("could not write down the tips of the logs: " + err.Error())
 		}
 		s.opt.AfterCommit(sn, after, tx.created)
-		if err := s.mergePacks(ctx); err != nil {
-			s.opt.Report("could not merge packs: " + err.Error())
-		}
 	}
 	return nil
 }
