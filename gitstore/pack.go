@@ -91,11 +91,19 @@ func (n *newObjects) encode(z *zlib.Writer) (pack, idx []byte, sum string, err e
 	return b.Bytes(), ib.Bytes(), hex.EncodeToString(hash[:]), err
 }
 
+// newDeflate makes a compressor whose memory has been touched.
+func newDeflate() *zlib.Writer {
+	z, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
+	z.Write([]byte("x"))
+	z.Close()
+	return z
+}
+
 // writePack puts the objects into the user's object database as one kept pack,
 // durably, and returns the hash in its name. They are not reachable before the ref moves.
 func (s *Store) writePack(n *newObjects) (sum string, err error) {
 	if s.deflate == nil {
-		s.deflate, _ = zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // trees are hashes; more effort makes them no smaller
+		s.deflate = newDeflate()
 	}
 	pack, idx, sum, err := n.encode(s.deflate)
 	if err != nil {

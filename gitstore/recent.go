@@ -82,9 +82,11 @@ func (s *Store) hasPack(sum string) bool {
 // next one will ask for. pack is the hash in the name of the pack with it.
 func (s *Store) keepRecent(n *newObjects, pack string) {
 	known := recent{}
+	s.objects.mu.Lock() // others may read
 	for _, some := range []recent{s.objects.recent, s.objects.seen} {
 		maps.Copy(known, some)
 	}
+	s.objects.mu.Unlock()
 	for _, oid := range n.replaced {
 		delete(known, oid)
 	}

@@ -235,6 +235,9 @@ func (s *Store) begin() (*lock, error) {
 	if !s.objects.remembers() && len(s.readRecent()) == 0 {
 		starting.Go(s.objects.prepare)
 	}
+	if s.deflate == nil { // to touch its memory takes longer than to compress a letter
+		starting.Go(func() { s.deflate = newDeflate() })
+	}
 	if own, err := s.repo.replica(); err == nil && own != "" {
 		starting.Go(func() { s.ready = s.startMove(ctx, moved) })
 	}
@@ -422,11 +425,14 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 		return nil, err
 	}
 	move.aim(tx.replica, oid, old)
-	if err := move.finish(s.opt.LockWait); err != nil {
+	n.replaced = append(n.replaced, old)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { s.keepRecent(n, pack) }) // should the ref not move, that is of no use and not wrong
+	err = move.finish(s.opt.LockWait)
+	keeping.Wait()
+	if err != nil {
 		return nil, err
 	}
-	n.replaced = append(n.replaced, old)
-	s.keepRecent(n, pack)
 	t := &tip{OID: oid, Tree: make(map[string]OID, len(top)), Header: header}
 	for _, e := range top {
 		t.Tree[e.name] = e.oid
