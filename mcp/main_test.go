@@ -222,34 +222,3 @@ func (c *client) fails(name string, args map[string]any) errorEnvelope {
 	}
 	return e.Error
 }
-
-// contract is what MCP Agent Mail 0.3.0 offers.
-type contract struct {
-	Tools []struct {
-		Name    string
-		Cluster string
-		Params  []struct {
-			Name, Type string
-			Required   bool
-			Default    any
-		}
-		Returns map[string]string
-	}
-	Resources []struct {
-		URI     string `json:"uri_template"`
-		Returns map[string]string
-	}
-}
-
-func contractFile(t *testing.T) contract {
-	t.Helper()
-	data, err := os.ReadFile("../testdata/mcp/tools.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var c contract
-	if err := json.Unmarshal(data, &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}

@@ -16,6 +16,9 @@ const (
 	Full Profile = "full" // everything
 )
 
+// Profiles lists them, the default first.
+var Profiles = []Profile{Lean, Core, Full}
+
 // coreTools are the fork's nine; the products and the two that reach the rest are shown
 // with them.
 var coreTools = []string{
