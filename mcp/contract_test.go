@@ -23,7 +23,7 @@ var missing = []string{
 	"purge_old_messages", "reply_message", "request_contact", "respond_contact", "list_contacts", "set_contact_policy", "fetch_topic",
 	"mark_message_read", "acknowledge_message", "search_messages", "summarize_thread", "summarize_recent", "fetch_summary",
 	"acquire_build_slot", "renew_build_slot", "release_build_slot", "ensure_product", "products_link", "search_messages_product",
-	"fetch_inbox_product", "summarize_thread_product", "list_extended_tools", "call_extended_tool", "delete_agent", "search_mailbox",
+	"fetch_inbox_product", "summarize_thread_product", "delete_agent", "search_mailbox",
 	"summarize_threads",
 }
 
