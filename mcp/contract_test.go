@@ -366,7 +366,7 @@ func TestContractAnswers(t *testing.T) {
 	t.Parallel()
 	env := append(environ(t), "MCP_AGENT_MAIL_WINDOW_ID="+windowID)
 	s := &scene{dir: repository(t, env), product: "the-product"}
-	opt := options(t, s.dir, env, Full)
+	opt := options(t, s.dir, env, Core)
 	opt.Mailbox.Now = func() time.Time { return time.Now().Add(s.late) }
 	opt.Binary = "/bin/true"
 	c := connect(t, opt)
