@@ -206,6 +206,13 @@ func meaning(t *testing.T, g *records) string {
 		}
 		fmt.Fprintf(&w, "%s unread %d active %d\n", a, unread, st.Active[a])
 	}
+	for _, topic := range []string{"", "ci", "x"} {
+		for _, m := range st.Messages() {
+			if topic == "" || strings.EqualFold(m.Topic, topic) {
+				fmt.Fprintf(&w, "%s in %q\n", m.ID, topic)
+			}
+		}
+	}
 	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {
 		word := map[string]string{"deploy": "deploy the", "verify_token": "verifyToken", "数据": "数据库", "jwt.go": "jwt.go"}[q]
 		for _, m := range st.Messages() {
@@ -241,6 +248,13 @@ func told(t *testing.T, g *records, d *DB) string {
 			fmt.Fprintf(&w, "%s %s %s %d %d %q\n", a, l.ID, l.By, l.Read, l.Ack, l.Subject)
 		}
 		fmt.Fprintf(&w, "%s unread %d active %d\n", a, active[a].Unread, active[a].Last)
+	}
+	for _, topic := range []string{"", "ci", "x"} {
+		list, err := d.Recent(ctx, topic, -1, Place{}, -1)
+		must(err)
+		for _, l := range list {
+			fmt.Fprintf(&w, "%s in %q\n", l.ID, topic)
+		}
 	}
 	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {
 		list, _, err := d.Search(ctx, Search{Query: q}, Place{}, 1000)
@@ -314,6 +328,84 @@ func TestNewestHits(t *testing.T) {
 	}
 	if out, err := grown.OutOfOrder(ctx); err != nil || out {
 		t.Errorf("out of order: %v, %v", out, err)
+	}
+}
+
+// TestWhose: what somebody sent or received is what either finds alone, and of a ranked
+// list the best has 1 and nobody more than who stands before.
+func TestWhose(t *testing.T) {
+	ctx := context.Background()
+	g := &records{Rand: rand.New(rand.NewSource(3)), t: t, ms: 1795237442000, agents: []string{"0123456789", "abcdefghjk", "mnpqrstvwx"}}
+	for range 400 {
+		g.add()
+	}
+	d := open(t)
+	apply(t, d, "1", g.list, g.list)
+	search := func(s Search) []Letter {
+		t.Helper()
+		s.Query = "deploy OR fails OR x"
+		list, _, err := d.Search(ctx, s, Place{}, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	for _, a := range append(g.agents, "zzzzzzzzzz") {
+		var want []Letter
+		from, to := ids(search(Search{From: a})), ids(search(Search{To: a}))
+		for _, l := range search(Search{}) {
+			if strings.Contains(from+to, l.ID) {
+				want = append(want, l)
+			}
+		}
+		if got := search(Search{With: a}); ids(got) != ids(want) || len(got) == 0 && a != "zzzzzzzzzz" {
+			t.Errorf("with %s: %d messages, want %d", a, len(got), len(want))
+		}
+	}
+	list := search(Search{Rank: true})
+	for i, l := range list {
+		if i == 0 && l.Score != 1 || l.Score < 0 || i > 0 && l.Score > list[i-1].Score {
+			t.Errorf("hit %d has the score %v", i, l.Score)
+		}
+	}
+	if len(list) == 0 || list[len(list)-1].Score == 1 {
+		t.Error("all are equally good")
+	}
+}
+
+// TestRecent: it is the newest of a topic, or of all, that are later than a time.
+func TestRecent(t *testing.T) {
+	ctx := context.Background()
+	g := &records{Rand: rand.New(rand.NewSource(4)), t: t, ms: 1795237442000, agents: []string{"0123456789", "abcdefghjk"}}
+	for range 300 {
+		g.add()
+	}
+	d := open(t)
+	apply(t, d, "1", g.list, g.list)
+	all, err := d.Recent(ctx, "", -1, Place{}, -1)
+	if n, nerr := d.Messages(ctx); err != nil || nerr != nil || len(all) != n || n == 0 {
+		t.Fatalf("%d of %d, %v, %v", len(all), n, err, nerr)
+	}
+	for i, l := range all {
+		if i > 0 && placeOf(&l.Header).compare(placeOf(&all[i-1].Header)) > 0 {
+			t.Errorf("message %d is newer than the one before", i)
+		}
+	}
+	for range 50 {
+		since, topic, before, n := pickOne(g, all...).At, pickOne(g, "", "ci", "Ci", "other"), pickOne(g, all...), g.Intn(100)
+		at, err := d.PlaceOf(ctx, before.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []Letter
+		for _, l := range all {
+			if l.At > since && (topic == "" || strings.EqualFold(l.Topic, topic)) && placeOf(&l.Header).compare(at.p) < 0 && len(want) < n {
+				want = append(want, l)
+			}
+		}
+		if got, err := d.Recent(ctx, topic, since, at, n); err != nil || ids(got) != ids(want) {
+			t.Errorf("%q since %v, %d: %d messages, want %d, %v", topic, since, n, len(got), len(want), err)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type Letter struct {
 	For     string // the recipient that a list is about, an id; "" in lists about none
 	Read    mail.Time
 	Ack     mail.Time
+	Score   float64 // how well it fits what was searched for, of a ranked list only: the best has 1
 
 	n int64
 }
@@ -209,6 +210,19 @@ func (d *DB) Thread(ctx context.Context, key string, before Place, n int) ([]Let
 		WHERE (m.thread = (SELECT n FROM thread WHERE key = ?1) OR m.id = ?1) AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{key}, args...)...)
 	slices.Reverse(list)
 	return list, err
+}
+
+// Recent returns what was sent to anybody later than since (-1 is all), newest first. Of a
+// topic, unless that is "", only; it is compared without case.
+func (d *DB) Recent(ctx context.Context, topic string, since mail.Time, before Place, n int) ([]Letter, error) {
+	// A stamp is never behind the time, so that what is older needs no look.
+	where, args := `m.ms > ? AND m.at > ?`, []any{int64(since), int64(since)}
+	if topic != "" {
+		where, args = where+` AND m.topic = ? COLLATE NOCASE`, append(args, topic)
+	}
+	cut, more := before.before()
+	return d.letters(ctx, n, nil, func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil },
+		`SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE `+where+` AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append(args, more...)...)
 }
 
 // ThreadKeys returns the names of the threads that were begun last, at most n.

@@ -9,7 +9,7 @@ import (
 
 // schemaVersion changes with every change of the schema or of what is put into it.
 // A file of another version is built anew.
-const schemaVersion = 4
+const schemaVersion = 5
 
 // What is in the tables, beside what their names say:
 //
@@ -63,6 +63,7 @@ const indexes = `
 CREATE INDEX message_order ON message(ms, c);
 CREATE INDEX message_sender ON message(sender, ms, c);
 CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
+CREATE INDEX message_topic ON message(topic COLLATE NOCASE, ms, c) WHERE topic IS NOT NULL;
 CREATE INDEX letter_unread ON letter(agent, ms, c) WHERE read_at IS NULL;
 CREATE INDEX letter_unacked ON letter(agent, ms, c) WHERE ack = 1 AND ack_at IS NULL;
 CREATE INDEX letter_waiting ON letter(ms, c) WHERE ack = 1 AND ack_at IS NULL;

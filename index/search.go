@@ -13,6 +13,7 @@ import (
 type Search struct {
 	Query      string // see compileQuery for the language
 	From, To   string // agent ids; To is a recipient of any kind but bcc
+	With       string // From or To
 	Since      mail.Time
 	Until      mail.Time
 	Thread     string
@@ -47,16 +48,21 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	}
 	where, args := []string{`words MATCH ?`}, []any{match}
 	narrow := func(cond string, arg any) { where, args = append(where, cond), append(args, arg) }
-	for _, who := range []struct{ id, cond string }{
-		{s.From, `m.sender = ?`},
-		{s.To, `EXISTS (SELECT 1 FROM letter l WHERE l.agent = ? AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n AND l.kind < 2)`},
-	} {
-		if who.id != "" {
-			number, err := d.agentNumber(ctx, who.id)
-			if err != nil {
-				return nil, Marks{}, err
-			}
-			narrow(who.cond, number)
+	const sent, received = `m.sender = ?`, `EXISTS (SELECT 1 FROM letter l WHERE l.agent = ? AND l.ms = m.ms AND l.c = m.c AND l.msg = m.n AND l.kind < 2)`
+	for _, who := range []struct {
+		id  string
+		any []string
+	}{{s.From, []string{sent}}, {s.To, []string{received}}, {s.With, []string{sent, received}}} {
+		if who.id == "" {
+			continue
+		}
+		number, err := d.agentNumber(ctx, who.id)
+		if err != nil {
+			return nil, Marks{}, err
+		}
+		where = append(where, `(`+strings.Join(who.any, ` OR `)+`)`)
+		for range who.any {
+			args = append(args, number)
 		}
 	}
 	if s.Since != 0 {
@@ -125,8 +131,16 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 		return nil, err
 	}
 	if count <= gate {
-		return d.letters(ctx, n, nil, func(*Letter) (bool, error) { return true, nil },
-			`SELECT `+columns+` FROM (SELECT m.n AS n, rank AS score`+f.all+` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC LIMIT ?) x
+		var rank, best float64 // of FTS5: below zero, the least is the best
+		return d.letters(ctx, n, []any{&rank}, func(l *Letter) (bool, error) {
+			best = min(best, rank)
+			l.Score = 1
+			if best < 0 {
+				l.Score = rank / best
+			}
+			return true, nil
+		},
+			`SELECT `+columns+`, score FROM (SELECT m.n AS n, rank AS score`+f.all+` ORDER BY score, m.ms DESC, m.c DESC, m.id DESC LIMIT ?) x
 			JOIN message m ON m.n = x.n LEFT JOIN thread t ON t.n = m.thread ORDER BY score, m.ms DESC, m.c DESC, m.id DESC`, append(slices.Clone(f.args), n)...)
 	}
 	first, number, err := d.gated(ctx, f)
@@ -139,16 +153,17 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
 	list, err := d.newestHits(ctx, inSubject, Place{}, n)
 	list = slices.DeleteFunc(list, func(l Letter) bool { return placeOf(&l.Header).compare(first) < 0 })
+	there := map[int64]bool{}
+	for i := range list {
+		there[list[i].n], list[i].Score = true, 1
+	}
 	if err != nil || len(list) == n {
 		return list, err
-	}
-	there := map[int64]bool{}
-	for _, l := range list {
-		there[l.n] = true
 	}
 	rest, err := d.newestHits(ctx, f, Place{}, n)
 	for _, l := range rest {
 		if !there[l.n] && len(list) < n {
+			l.Score = 0.5
 			list = append(list, l)
 		}
 	}
