@@ -20,10 +20,10 @@ type file struct {
 }
 
 // prepare makes attachments of files, in their order, before anybody has to wait for it.
-// Where agentmail.images is webp, an image is followed by a copy of it as WebP, if there
-// is one worth having, under its name with .webp behind it. The image itself stays as it
-// was given.
-func (b *Box) prepare(ctx context.Context, given []AttachFile) ([]file, error) {
+// Where webP is true, or nil and agentmail.images is webp, an image is followed by a copy
+// of it as WebP, if there is one worth having, under its name with .webp behind it. The
+// image itself stays as it was given.
+func (b *Box) prepare(ctx context.Context, given []AttachFile, webP *bool) ([]file, error) {
 	var files []file
 	names, images := map[string]bool{}, false
 	for _, g := range given {
@@ -40,8 +40,16 @@ func (b *Box) prepare(ctx context.Context, given []AttachFile) ([]file, error) {
 	if !images {
 		return files, nil
 	}
-	if want, err := b.setting(ctx, "images"); err != nil || want != "webp" {
-		return files, err
+	if webP == nil {
+		want, err := b.setting(ctx, "images")
+		if err != nil {
+			return nil, err
+		}
+		webP = new(bool)
+		*webP = want == "webp"
+	}
+	if !*webP {
+		return files, nil
 	}
 	var all []file
 	copies := map[string][]byte{} // by the hash of the image; nil where there is none

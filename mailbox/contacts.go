@@ -26,14 +26,15 @@ const (
 // company is who a sender is in contact with by mail. It is gathered before the
 // transaction, for it may read all of the mailbox while nobody else waits.
 type company struct {
-	thread map[string]bool // sent or received on the message's thread
-	lately map[string]bool // by mail either way within contactAuto
+	thread    map[string]bool // sent or received on the message's thread
+	lately    map[string]bool // by mail either way within contactAuto
+	handshake bool            // the sender asks for it
 }
 
 // company gathers what allow will ask for a draft. In most sends that is nothing: a
 // handshake settles whatever these rules could.
 func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d Draft) (company, error) {
-	c := company{map[string]bool{}, map[string]bool{}}
+	c := company{map[string]bool{}, map[string]bool{}, d.Handshake}
 	mode, err := b.setting(ctx, "contacts")
 	if err != nil || mode == "off" {
 		return c, err
@@ -90,7 +91,8 @@ func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d D
 // allow applies the contact policy of each agent in to to a message that begins
 // a conversation. A recipient that the rules leave
 // blocked is shaken hands with at once, so that two fresh agents can talk
-// (agentmail.contacts = strict ends that, off ends the rules).
+// (agentmail.contacts = strict ends that, unless the sender asks for it; off ends the
+// rules).
 func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 	mode, err := w.b.setting(w.ctx, "contacts")
 	if err != nil {
@@ -133,7 +135,7 @@ func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 	var blocked []*mail.Agent
 	for _, to := range shake {
 		l := w.dir.Link(me.ID, to.ID)
-		if mode == "strict" {
+		if mode == "strict" && !with.handshake {
 			blocked = append(blocked, to)
 			continue
 		}

@@ -144,8 +144,7 @@ func (h *hook) bypass() string {
 	if reason := clip(strings.ToValidUTF8(h.b.getenv("AGENTMAIL_BYPASS"), "?"), maxReason); reason != "" {
 		return reason
 	}
-	switch strings.ToLower(h.b.getenv("AGENT_MAIL_BYPASS")) {
-	case "1", "true", "t", "yes", "y":
+	if truthy(h.b.getenv("AGENT_MAIL_BYPASS")) {
 		return "AGENT_MAIL_BYPASS=1 (no reason)"
 	}
 	return ""

@@ -74,6 +74,16 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 	if err := who.mayWrite(); err != nil {
 		return SendResult{}, err
 	}
+	if d.SenderToken != "" {
+		if err := b.CheckToken(who, d.SenderToken); err != nil {
+			return SendResult{}, err
+		}
+	}
+	given, err := b.readFiles(d.Paths)
+	if err != nil {
+		return SendResult{}, err
+	}
+	d.Attach = slices.Concat(d.Attach, given)
 	// What reads far is done before the others have to wait.
 	b.store.Recall()
 	sn, err := b.snapshot(ctx)
@@ -92,13 +102,13 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 			return SendResult{}, err
 		}
 	}
-	files, err := b.prepare(ctx, d.Attach)
+	files, err := b.prepare(ctx, d.Attach, d.WebP)
 	if err != nil {
 		return SendResult{}, err
 	}
-	out := SendResult{Deliveries: []Delivery{}}
+	out := SendResult{}
 	err = b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
-		out = SendResult{Deliveries: []Delivery{}, Warnings: slices.Clone(warnings)}
+		out = SendResult{Deliveries: []Delivery{}, VerifiedSender: d.SenderToken != "", Warnings: slices.Clone(warnings)}
 		dir, err := w.directory()
 		if err != nil {
 			return "", err
@@ -210,7 +220,7 @@ func (d *Draft) check() (warnings []string, err error) {
 	}
 	d.Topic = strings.TrimSpace(d.Topic)
 	if d.Topic != "" && !mail.ValidTopic(d.Topic) {
-		return nil, mail.Errorf(mail.Invalid, "topic %q holds something but letters, digits, _ and -, or is longer than 64", d.Topic).Typed("INVALID_TOPIC")
+		return nil, badTopic(d.Topic)
 	}
 	if !utf8.ValidString(d.Body) || !utf8.ValidString(d.Subject) {
 		return nil, mail.Errorf(mail.Invalid, "the text is not valid UTF-8; nothing was sent").Hint("git agentmail send --attach FILE  # for anything but text")
@@ -223,7 +233,7 @@ func (d *Draft) check() (warnings []string, err error) {
 		return nil, mail.Errorf(mail.Invalid, "the idempotency key is not valid UTF-8 or longer than %d bytes; nothing was sent", maxKey)
 	}
 	d.Subject = strings.Join(strings.Fields(d.Subject), " ")
-	if strings.TrimSpace(d.Body) == "" && len(d.Attach) == 0 && (d.Subject == "" || d.ReplyTo != "") {
+	if strings.TrimSpace(d.Body) == "" && len(d.Attach)+len(d.Paths) == 0 && (d.Subject == "" || d.ReplyTo != "") {
 		return nil, mail.Errorf(mail.Invalid, "the message is empty; nothing was sent").Hint("git agentmail send --to NAME -s SUBJECT -m TEXT")
 	}
 	if r := []rune(d.Subject); len(r) > MaxSubject {
@@ -231,6 +241,10 @@ func (d *Draft) check() (warnings []string, err error) {
 		warnings = append(warnings, fmt.Sprintf("the subject of %d characters was cut to %d", len(r), MaxSubject))
 	}
 	return warnings, nil
+}
+
+func badTopic(topic string) error {
+	return mail.Errorf(mail.Invalid, "topic %q holds something but letters, digits, _ and -, or is longer than 64", topic).Typed("INVALID_TOPIC")
 }
 
 func trimmed(list []string) []string {

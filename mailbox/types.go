@@ -209,6 +209,10 @@ type Draft struct {
 	Topic          string
 	Broadcast      bool // to every agent active within 30 days; To must be empty
 	Attach         []AttachFile
+	Paths          []string // files to be read and sent along; see attachpath.go for which may be
+	WebP           *bool    // whether images get a copy as WebP; nil is as agentmail.images says
+	Handshake      bool     // shake hands with whoever takes mail from contacts only, also where agentmail.contacts is strict
+	SenderToken    string   // proves who sends; "" proves nothing and is no mistake
 	IdempotencyKey string
 	ReplyTo        string // set by Reply
 }
@@ -238,7 +242,7 @@ type SendResult struct {
 	Deliveries     []Delivery   `json:"deliveries"`
 	Count          int          `json:"count"`
 	VerifiedSender bool         `json:"verified_sender"`
-	Attachments    []Attachment `json:"attachments,omitempty"`
+	Attachments    []Attachment `json:"attachments,omitzero"` // nil unless there is one delivery
 	Warnings       []string     `json:"warnings,omitempty"`
 }
 
