@@ -87,6 +87,17 @@ func (b *Box) inboxRow(d *mail.Directory, m *mail.Message, agent string, done ma
 	return row
 }
 
+// NewPage is the page of the newest n, for a caller who has said n: there 0 is not the
+// default but a mistake.
+func NewPage(n int) (Page, error) {
+	p := Page{N: n}
+	if n == 0 {
+		return p, mail.Errorf(mail.Invalid, "limit 0 is below 1").Typed("INVALID_LIMIT")
+	}
+	_, err := p.limit()
+	return p, err
+}
+
 func (p Page) limit() (int, error) {
 	switch {
 	case p.N == 0:
@@ -240,6 +251,39 @@ func (b *Box) Outbox(ctx context.Context, who Actor, p Page, bodies bool) ([]Mes
 	return out, err
 }
 
+// Topic lists what anybody sent on a topic, newest first. A topic is open to everybody.
+func (b *Box) Topic(ctx context.Context, who Actor, q TopicQuery) ([]Message, error) {
+	if who.err != nil {
+		return nil, who.err
+	}
+	topic := strings.TrimSpace(q.Topic)
+	if !mail.ValidTopic(topic) {
+		return nil, badTopic(q.Topic)
+	}
+	n := min(max(q.N, 1), MaxLimit)
+	out := []Message{}
+	err := b.indexed(ctx, func(v *view) error {
+		out = out[:0]
+		before, err := v.before(q.Page)
+		if err != nil {
+			return err
+		}
+		list, err := v.Recent(ctx, topic, since(q.Since), before, n)
+		if err == nil && q.Bodies {
+			err = v.bodies(list)
+		}
+		for _, l := range list {
+			m := b.messageView(v.d, l.Message, who.ID)
+			if !q.Bodies {
+				m.BodyMD = nil
+			}
+			out = append(out, m)
+		}
+		return err
+	})
+	return out, err
+}
+
 // message finds one message by a prefix of its id. It looks at names only and
 // reads one file, whatever the size of the mailbox.
 func (b *Box) message(ctx context.Context, sn *gitstore.Snapshot, prefix string) (*mail.Message, error) {
@@ -305,29 +349,66 @@ func hintOn(err error, code mail.Code, hint string) error {
 // Show returns one message by id, or a prefix of it, with its body. It does not
 // mark it as read.
 func (b *Box) Show(ctx context.Context, who Actor, id string) (Message, error) {
+	m, _, err := b.show(ctx, who, id)
+	return m, err
+}
+
+// show also tells which of the receipts is the actor's own, -1 if there is none.
+func (b *Box) show(ctx context.Context, who Actor, id string) (v Message, own int, err error) {
 	if who.err != nil {
-		return Message{}, who.err
+		return v, -1, who.err
 	}
 	sn, err := b.snapshot(ctx)
 	if err != nil {
-		return Message{}, err
+		return v, -1, err
 	}
 	m, err := b.message(ctx, sn, id)
 	if err != nil {
-		return Message{}, err
+		return v, -1, err
 	}
 	d, err := b.directory(ctx, sn)
 	if err != nil {
-		return Message{}, err
+		return v, -1, err
 	}
 	st := mail.NewState()
 	st.Directory = d
 	if err := b.walk(ctx, sn, "receipts/", recent("receipts", m.At.Time()), st.Apply); err != nil {
+		return v, -1, err
+	}
+	v = b.messageView(d, m, who.ID)
+	v.Receipts = receipts(d, m, who.ID, func(id string) mail.Delivery { return st.Delivery(m.ID, id) })
+	me := d.Address(who.ID)
+	return v, slices.IndexFunc(v.Receipts, func(r Receipt) bool { return who.ID != "" && r.Agent == me }), nil
+}
+
+// ReadMessage shows a message as Show does and marks it as read or acknowledged by who
+// looks at it. Somebody whom it was not sent to is shown it all the same, and so is who
+// can write nothing here, which a note tells; only an acknowledgement that was asked for
+// and cannot be given is an error.
+func (b *Box) ReadMessage(ctx context.Context, who Actor, id string, read, ack bool) (Message, error) {
+	m, own, err := b.show(ctx, who, id)
+	switch {
+	case err != nil:
+	case ack:
+		var done []AckResult
+		if done, err = b.Ack(ctx, who, []string{m.ID}); err == nil && own >= 0 {
+			m.Receipts[own].ReadTS, m.Receipts[own].AckTS = done[0].ReadAt, done[0].AcknowledgedAt
+		}
+	case read && own >= 0 && m.Receipts[own].ReadTS.Time().IsZero():
+		done, err := b.Read(ctx, who, []string{m.ID})
+		switch mail.CodeOf(err) {
+		case "":
+			m.Receipts[own].ReadTS = done[0].ReadAt
+		case mail.Denied, mail.Busy:
+			b.opt.Report(err.Error() + "; the message is shown, and stays unread")
+		default:
+			return Message{}, err
+		}
+	}
+	if err != nil {
 		return Message{}, err
 	}
-	v := b.messageView(d, m, who.ID)
-	v.Receipts = receipts(d, m, who.ID, func(id string) mail.Delivery { return st.Delivery(m.ID, id) })
-	return v, nil
+	return m, nil
 }
 
 // Attachment returns the contents of a file sent with a message, by its name.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/git-agentmail/git-agentmail/mail"
 )
 
 // asUser calls fn without root's right to write where no mode allows it. It must make
@@ -129,4 +131,33 @@ func TestWatchReadOnly(t *testing.T) {
 	w.beginWatch(green)
 	look("two", "the next watch goes on from the last place that was noted", "to GreenCastle: two")
 	look("three", "the next watch goes on from the last place that was noted", "to GreenCastle: two", "to GreenCastle: three")
+}
+
+// TestReadMessageUnmarked: where nothing can be written, here because somebody else has the
+// lock, a message can still be read.
+func TestReadMessageUnmarked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	id := w.send(blue, "GreenCastle")
+	var notes []string
+	box, err := Open(w.ctx, Options{Dir: w.dir, Environ: w.env, LockWait: 20 * time.Millisecond, Report: func(s string) { notes = append(notes, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(box.Close)
+	lock, err := os.Open(filepath.Join(w.dir, ".git", "agentmail", "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	m, err := box.ReadMessage(w.ctx, green, id, true, false)
+	if err != nil || m.BodyMD == nil || *m.BodyMD != "text" || !m.Receipts[0].ReadTS.Time().IsZero() || len(notes) != 1 || !strings.Contains(notes[0], "stays unread") {
+		t.Errorf("%+v, %v, %q", m, err, notes)
+	}
+	_, err = box.ReadMessage(w.ctx, green, id, true, true)
+	wantCode(t, err, mail.Busy)
 }

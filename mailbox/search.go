@@ -20,33 +20,81 @@ const (
 // words too. It never fails for its syntax: what does not parse is taken for words.
 func (b *Box) Search(ctx context.Context, who Actor, q SearchQuery) ([]SearchHit, error) {
 	hits := []SearchHit{}
+	err := b.search(ctx, who, q, func(v *view, list []index.Letter, marks index.Marks) {
+		hits = hits[:0]
+		for _, l := range list {
+			h := SearchHit{ID: l.ID, From: v.d.Address(l.By), To: addresses(v.d, l.To), Subject: l.Subject, Importance: l.Importance,
+				AckRequired: Bit(l.AckRequired), ThreadID: optional(l.Thread), CreatedTS: ts(l.At)}
+			h.Snippet, h.Hits = snippet(l.Body, marks.Body)
+			h.SubjectHits = marks.Subject(l.Subject)
+			hits = append(hits, h)
+		}
+	})
+	return hits, err
+}
+
+// SearchMailbox finds the same, the best first, and shows whole messages, without their
+// bodies unless those are wanted. With is the one name that it knows.
+func (b *Box) SearchMailbox(ctx context.Context, who Actor, q SearchQuery, bodies bool) ([]MailboxHit, error) {
+	hits := []MailboxHit{}
+	q.Rank = true
+	err := b.search(ctx, who, q, func(v *view, list []index.Letter, marks index.Marks) {
+		hits = hits[:0]
+		for _, l := range list {
+			piece, found := snippet(l.Body, marks.Body)
+			h := MailboxHit{Message: b.messageView(v.d, l.Message, who.ID), RelevanceScore: l.Score,
+				SubjectSnippet: marked(l.Subject, marks.Subject(l.Subject)), BodySnippet: marked(piece, found)}
+			if !bodies {
+				h.BodyMD = nil
+			}
+			hits = append(hits, h)
+		}
+	})
+	return hits, err
+}
+
+// marked puts what was found in a text between <mark> and </mark>.
+func marked(text string, hits [][2]int) string {
+	var w strings.Builder
+	at := 0
+	for _, h := range hits {
+		w.WriteString(text[at:h[0]] + "<mark>" + text[h[0]:h[1]] + "</mark>")
+		at = h[1]
+	}
+	return w.String() + text[at:]
+}
+
+// search gives show what was found, bodies included. It may do so more than once.
+func (b *Box) search(ctx context.Context, who Actor, q SearchQuery, show func(*view, []index.Letter, index.Marks)) error {
 	if who.err != nil {
-		return hits, who.err
+		return who.err
 	}
 	n, err := q.limit()
 	if err != nil {
-		return hits, err
+		return err
 	}
 	if q.Rank && q.Before != "" {
-		return hits, mail.Errorf(mail.Invalid, "a list of the best goes on nowhere: before needs the newest first")
+		return mail.Errorf(mail.Invalid, "a list of the best goes on nowhere: before needs the newest first")
 	}
 	importance := strings.ToLower(strings.TrimSpace(q.Importance))
 	switch importance {
 	case "", mail.Low, mail.Normal, mail.High, mail.Urgent:
 	default:
-		return hits, mail.Errorf(mail.Invalid, "importance %q is none of low, normal, high, urgent", q.Importance)
+		return mail.Errorf(mail.Invalid, "importance %q is none of low, normal, high, urgent", q.Importance)
 	}
-	err = b.indexed(ctx, func(v *view) error {
-		hits = hits[:0]
+	return b.indexed(ctx, func(v *view) error {
 		s := index.Search{Query: q.Query, Thread: q.Thread, Importance: importance, Rank: q.Rank}
 		for _, name := range []struct {
 			name string
 			id   *string
-		}{{q.From, &s.From}, {q.To, &s.To}} {
+		}{{q.From, &s.From}, {q.To, &s.To}, {q.With, &s.With}} {
 			if name.name == "" {
 				continue
 			}
 			a := v.d.Lookup(name.name)
+			if a == nil && name.id == &s.With {
+				return unknownAgent(v.d, name.name).Typed("agent_filter_not_found")
+			}
 			if a == nil {
 				return unknownAgent(v.d, name.name)
 			}
@@ -66,16 +114,11 @@ func (b *Box) Search(ctx context.Context, who Actor, q SearchQuery) ([]SearchHit
 		if err == nil {
 			err = v.bodies(list)
 		}
-		for _, l := range list {
-			h := SearchHit{ID: l.ID, From: v.d.Address(l.By), To: addresses(v.d, l.To), Subject: l.Subject, Importance: l.Importance,
-				AckRequired: l.AckRequired, ThreadID: optional(l.Thread), CreatedTS: ts(l.At)}
-			h.Snippet, h.Hits = snippet(l.Body, marks.Body)
-			h.SubjectHits = marks.Subject(l.Subject)
-			hits = append(hits, h)
+		if err == nil {
+			show(v, list, marks)
 		}
 		return err
 	})
-	return hits, err
 }
 
 // snippet cuts from a body, as one line, a piece with what was found in it. hits are

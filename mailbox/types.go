@@ -160,12 +160,24 @@ type InboxQuery struct {
 type SearchQuery struct {
 	Query      string
 	From, To   string
+	With       string // who sent or received it
 	Since      time.Time
 	Until      time.Time
 	Thread     string
 	Importance string
 	Rank       bool // the best first instead of the newest; then there is no Before
 	Page
+}
+
+// Bit is a yes or no that the contract has as 1 or 0.
+type Bit bool
+
+// MarshalJSON implements json.Marshaler.
+func (b Bit) MarshalJSON() ([]byte, error) {
+	if b {
+		return []byte("1"), nil
+	}
+	return []byte("0"), nil
 }
 
 // SearchHit is a message that a search found.
@@ -176,11 +188,28 @@ type SearchHit struct {
 	Subject     string   `json:"subject"`
 	SubjectHits [][2]int `json:"subject_hits"` // what to mark: ranges of bytes
 	Importance  string   `json:"importance"`
-	AckRequired bool     `json:"ack_required"`
+	AckRequired Bit      `json:"ack_required"`
 	ThreadID    *string  `json:"thread_id"`
 	CreatedTS   TS       `json:"created_ts"`
 	Snippet     string   `json:"snippet"` // of the body, one line
 	Hits        [][2]int `json:"hits"`    // in it
+}
+
+// MailboxHit is a message that a ranked search found, as a whole.
+type MailboxHit struct {
+	Message
+	RelevanceScore float64 `json:"relevance_score"` // from 0 to 1, which the best has
+	SubjectSnippet string  `json:"subject_snippet"` // what was found stands between <mark> and </mark>
+	BodySnippet    string  `json:"body_snippet"`
+	InGlobalInbox  bool    `json:"in_global_inbox"` // never: a mailbox is one repository's, and has no such inbox
+}
+
+// TopicQuery says which messages on a topic to list. An N of 0 counts as 1 here.
+type TopicQuery struct {
+	Topic  string // compared without case
+	Since  time.Time
+	Bodies bool
+	Page
 }
 
 // Page bounds a list: it picks the newest N. Before is the id of the message, event or
