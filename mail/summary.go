@@ -46,5 +46,6 @@ type Rewording struct {
 	Name        func(id string) string
 	KeyPoints   []string
 	ActionItems []string
-	Most        int // how many entries a list has
+	Most        int    // how many entries a list has
+	Model       string // who is asked, if not the model that is configured
 }

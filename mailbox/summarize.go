@@ -41,18 +41,24 @@ func (b *Box) SummarizeThread(ctx context.Context, who Actor, key string, q Summ
 	}
 	w := list[0]
 	out := ThreadSummary{ThreadID: w.id, MessagesRead: w.read, Summary: b.opt.Digest.Summarize(w.messages, name, q.Tokens)}
+	if q.Examples {
+		for _, m := range w.messages[:min(summaryExamples, len(w.messages))] {
+			out.Examples = append(out.Examples, Example{m.ID, m.Subject, name(m.By), ts(m.At)})
+		}
+	}
 	if q.Refine {
 		s := &out.Summary
-		out.Refinement, err = b.refine(ctx, list, name, s, mail.SummaryEntries, &s.KeyPoints, &s.ActionItems, q.Tokens)
+		out.Refinement, err = b.refine(ctx, q, list, name, s, mail.SummaryEntries, &s.KeyPoints, &s.ActionItems, q.Tokens)
 	}
 	return out, err
 }
 
 // SummarizeThreads does it for several threads, and says what they say together. Of a
 // bound in tokens, half is for that and the other half shared by the threads. Only the
-// whole is worded by a language model. No thread at all is no error.
+// whole is worded by a language model. Blank keys are passed over, and no thread at all
+// is no error.
 func (b *Box) SummarizeThreads(ctx context.Context, who Actor, keys []string, q SummaryQuery) (ThreadSummaries, error) {
-	list, name, err := b.writings(ctx, who, keys, &q)
+	list, name, err := b.writings(ctx, who, trimmed(keys), &q)
 	if err != nil {
 		return ThreadSummaries{}, err
 	}
@@ -222,18 +228,25 @@ func (b *Box) together(ctx context.Context, list []writing, name func(string) st
 	out.Aggregate = b.opt.Digest.Aggregate(whole, half)
 	var err error
 	if o := &out.Aggregate; q.Refine && len(list) > 0 {
-		out.Refinement, err = b.refine(ctx, list, name, o, mail.OverviewEntries, &o.KeyPoints, &o.ActionItems, half)
+		out.Refinement, err = b.refine(ctx, q, list, name, o, mail.OverviewEntries, &o.KeyPoints, &o.ActionItems, half)
 	}
 	return out, err
 }
 
 // refine lets a language model word two lists of a summary. Whatever goes wrong, they
-// stay as they are; only an interrupt is an error.
-func (b *Box) refine(ctx context.Context, list []writing, name func(string) string, summary any, most int, points, actions *[]string, budget int) (*Refinement, error) {
-	if b.opt.Digest.Refine == nil {
-		return &Refinement{RefineError: "this program asks no language model"}, nil
+// stay as they are; only an interrupt is an error. Of q it is the model that counts, and
+// whether a failure is told.
+func (b *Box) refine(ctx context.Context, q SummaryQuery, list []writing, name func(string) string, summary any, most int, points, actions *[]string, budget int) (*Refinement, error) {
+	failed := func(why string) *Refinement {
+		if q.Quiet {
+			return nil
+		}
+		return &Refinement{RefineError: why}
 	}
-	r := mail.Rewording{Name: name, KeyPoints: *points, ActionItems: *actions, Most: most}
+	if b.opt.Digest.Refine == nil {
+		return failed("this program asks no language model"), nil
+	}
+	r := mail.Rewording{Name: name, KeyPoints: *points, ActionItems: *actions, Most: most, Model: q.Model}
 	for _, w := range list {
 		r.Messages = append(r.Messages, w.messages[len(w.messages)-w.read:]...)
 	}
@@ -242,7 +255,7 @@ func (b *Box) refine(ctx context.Context, list []writing, name func(string) stri
 		if ctx.Err() != nil {
 			return nil, asMail(ctx.Err())
 		}
-		return &Refinement{RefineError: clip(oneLine(err.Error()), 200)}, nil
+		return failed(clip(oneLine(err.Error()), 200)), nil
 	}
 	*points, *actions = p[:min(len(p), most)], a[:min(len(a), most)]
 	for budget > 0 && tokens(summary) > budget && dropLine(points, actions) {

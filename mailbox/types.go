@@ -19,6 +19,9 @@ func (t TS) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + time.Time(t).UTC().Format(tsLayout) + `"`), nil
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *TS) UnmarshalJSON(data []byte) error { return (*time.Time)(t).UnmarshalJSON(data) }
+
 func ts(t mail.Time) TS {
 	if t == 0 {
 		return TS{}
@@ -308,10 +311,13 @@ type ThreadView struct {
 
 // SummaryQuery says how much of what is summarized.
 type SummaryQuery struct {
-	Messages int  // of each thread the newest are read; 0 means DefaultSummaryMessages
-	Threads  int  // of those about a path the newest; 0 means DefaultSummaryThreads
-	Tokens   int  // bound of the summaries together, a token being four bytes of JSON; 0 is none
-	Refine   bool // let a language model word them, if one is configured
+	Messages int    // of each thread the newest are read; 0 means DefaultSummaryMessages
+	Threads  int    // of those about a path the newest; 0 means DefaultSummaryThreads
+	Tokens   int    // bound of the summaries together, a token being four bytes of JSON; 0 is none
+	Examples bool   // show the first messages of a thread that is summarized alone
+	Refine   bool   // let a language model word them, if one is configured
+	Model    string // which, if not the one that is configured
+	Quiet    bool   // say nothing where no model worded them
 }
 
 // The bounds of a summary.
@@ -320,6 +326,7 @@ const (
 	MaxSummaryMessages     = 500
 	DefaultSummaryThreads  = 10
 	MaxSummaryThreads      = 100
+	summaryExamples        = 3
 )
 
 // ThreadSummary is what a thread says, in short.
@@ -327,7 +334,16 @@ type ThreadSummary struct {
 	ThreadID     string       `json:"thread_id"`
 	Summary      mail.Summary `json:"summary"`
 	MessagesRead int          `json:"messages_read"` // the newest of summary.total_messages
+	Examples     []Example    `json:"examples,omitempty"`
 	*Refinement
+}
+
+// Example is one of the messages that began a thread.
+type Example struct {
+	ID        string `json:"id"`
+	Subject   string `json:"subject"`
+	From      string `json:"from"`
+	CreatedTS TS     `json:"created_ts"`
 }
 
 // ThreadSummaries is what several threads say.
@@ -343,6 +359,34 @@ type PathSummary struct {
 	Reservations []Reservation `json:"reservations"` // live ones that cover it or something in it, newest first
 	ThreadSummaries
 	More bool `json:"more"` // there are older threads about it
+}
+
+// RecentQuery says of what time to make a summary.
+type RecentQuery struct {
+	Hours    float64 // up to now
+	Messages int     // the newest are read; 0 means MaxSummaryMessages
+	Refine   bool    // let a language model word it, if one is configured
+	Model    string  // which, if not the one that is configured
+}
+
+// StoredSummary is what was said in a span of time. It is kept in this repository, and
+// not in the log: whoever needs it can make it again.
+type StoredSummary struct {
+	ID           *string  `json:"id"`           // null if it was not stored
+	SummaryText  string   `json:"summary_text"` // JSON of a mail.Summary
+	StartTS      TS       `json:"start_ts"`
+	EndTS        TS       `json:"end_ts"`
+	MessageCount int      `json:"source_message_count"`
+	ThreadIDs    []string `json:"source_thread_ids"` // that with the newest message first
+	LLMModel     *string  `json:"llm_model"`         // that worded it
+	CostUSD      *float64 `json:"cost_usd"`          // nobody tells us
+	CreatedTS    TS       `json:"created_ts"`
+}
+
+// RecentSummary is the answer to SummarizeRecent.
+type RecentSummary struct {
+	StoredSummary
+	Cached bool `json:"cached"` // it was made before
 }
 
 // Refinement says whether a language model worded the key points and action items. It is

@@ -52,7 +52,12 @@ func Refine(ctx context.Context, getenv func(string) string, r mail.Rewording) (
 }
 
 func within(ctx context.Context, wait time.Duration, getenv func(string) string, r mail.Rewording) (points, actions []string, err error) {
-	s, err := configured(getenv)
+	s, err := configured(func(name string) string {
+		if name == "AGENTMAIL_LLM_MODEL" && r.Model != "" {
+			return r.Model
+		}
+		return getenv(name)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
