@@ -360,6 +360,12 @@ func (d *DB) Messages(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// OlderThan returns how many of them are older than a time.
+func (d *DB) OlderThan(ctx context.Context, t mail.Time) (n int, err error) {
+	err = d.row(ctx, `SELECT count(*) FROM message WHERE at < ?`, int64(t)).Scan(&n)
+	return n, err
+}
+
 // Leases returns the fold of all reservations, those that have ended too.
 func (d *DB) Leases(ctx context.Context) (mail.Leases, error) {
 	ls := mail.Leases{}
