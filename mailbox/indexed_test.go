@@ -226,6 +226,10 @@ func (g *indexGame) answers(b *Box, w *world) string {
 		}
 		out, err := b.Outbox(w.ctx, who, Page{N: 50}, true)
 		s.add("outbox "+who.Name, out, err)
+		for _, n := range []int{2, 50} {
+			list, err := b.Topic(w.ctx, who, TopicQuery{Topic: "CI", Bodies: true, Page: Page{N: n}})
+			s.add("topic "+who.Name, list, err)
+		}
 		st, err := b.Status(w.ctx, who)
 		s.add("status "+who.Name, []any{st.Unacked, st.UnackedCount, st.Urgent, st.UrgentCount, st.Messages}, err)
 		for _, key := range g.keys() {
@@ -278,6 +282,10 @@ func (g *indexGame) searches(b *Box, w *world) string {
 		hits, err := b.Search(w.ctx, g.actors(w)[0], q)
 		s.add("search "+q.Query, hits, err)
 	}
+	for _, name := range []string{"", "RedFox", "GreenCastle"} {
+		hits, err := b.SearchMailbox(w.ctx, g.actors(w)[0], SearchQuery{Query: "the OR deploy", With: name}, true)
+		s.add("mailbox "+name, hits, err)
+	}
 	return s.String()
 }
 
@@ -321,6 +329,15 @@ func (g *indexGame) folded(w *world) string {
 			}
 		}
 		s.add("outbox "+who.Name, out, nil)
+		for _, n := range []int{2, 50} {
+			list := []Message{}
+			for _, m := range st.Messages() {
+				if strings.EqualFold(m.Topic, "ci") && len(list) < n {
+					list = append(list, b.messageView(st.Directory, m, who.ID))
+				}
+			}
+			s.add("topic "+who.Name, list, nil)
+		}
 		unacked, urgent := []InboxRow{}, []InboxRow{}
 		for _, m := range st.Messages() {
 			for _, id := range unique(m.Recipients()) {

@@ -135,6 +135,26 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestModel: who asks may name the model, and then none need be configured.
+func TestModel(t *testing.T) {
+	for _, configured := range []string{"small", ""} {
+		var model string
+		url := serve(t, func(w http.ResponseWriter, req *http.Request) {
+			var got struct{ Model string }
+			json.NewDecoder(req.Body).Decode(&got)
+			model = got.Model
+			says(`{"key_points": ["x"]}`)(w, req)
+		})
+		r := rewording()
+		r.Model = "large"
+		if _, _, err := Refine(t.Context(), func(name string) string {
+			return map[string]string{"AGENTMAIL_LLM_URL": url, "AGENTMAIL_LLM_MODEL": configured}[name]
+		}, r); err != nil || model != "large" {
+			t.Errorf("with %q configured, %q is asked: %v", configured, model, err)
+		}
+	}
+}
+
 // TestLongMail: the newest bodies go before older ones, and no request is too long.
 func TestLongMail(t *testing.T) {
 	r := rewording()
