@@ -227,7 +227,8 @@ func (c *call) open(ctx context.Context) (*mailbox.Box, error) {
 
 // actor returns the mailbox that the call is about and who acts in it: the agent that
 // the named argument says, else the one of this session, else what the surroundings
-// say. Whoever calls a tool is a coding agent, and never a person.
+// say. Whoever calls a tool is a coding agent, and never a person. Of a tool that has no
+// such argument the name is "".
 func (c *call) actor(ctx context.Context, name string) (*mailbox.Box, mailbox.Actor, error) {
 	b, who, err := c.reader(ctx, name)
 	if err == nil {
@@ -242,8 +243,11 @@ func (c *call) reader(ctx context.Context, name string) (*mailbox.Box, mailbox.A
 	if err != nil {
 		return nil, mailbox.Actor{}, err
 	}
-	caller := c.server.caller(c)
-	if as := strings.TrimSpace(c.text(name)); as != "" {
+	caller, as := c.server.caller(c), ""
+	if name != "" {
+		as = strings.TrimSpace(c.text(name))
+	}
+	if as != "" {
 		caller.As = as
 	} else if as := c.session.agent(b); as != "" {
 		caller.As = as

@@ -17,18 +17,33 @@ var messagingTools = []tool{
 			{name: "subject", required: true},
 			{name: "body_md", required: true, about: "Markdown"},
 			{name: "cc", kind: texts}, {name: "bcc", kind: texts},
-			{name: "attachment_paths", kind: texts},
-			{name: "convert_images", kind: boolean},
+			{name: "attachment_paths", kind: texts, about: "Files, relative to the work tree"},
+			{name: "convert_images", kind: boolean, about: "Add copies as WebP"},
 			{name: "importance", def: "normal", enum: []string{"low", "normal", "high", "urgent"}},
 			{name: "ack_required", kind: boolean, def: false},
 			{name: "thread_id", about: "Thread to write in, such as a ticket"},
-			{name: "broadcast", kind: boolean, def: false},
+			{name: "broadcast", kind: boolean, def: false, about: "To everybody; to is []"},
 			{name: "topic"},
 			{name: "auto_contact_if_blocked", kind: boolean},
-			{name: "sender_token"},
+			{name: "sender_token", about: "From registration; proves who sends"},
 			format,
 		},
 		run: sendMessage,
+	},
+	{
+		name: "reply_message", cluster: "messaging", is: adds,
+		about: "Reply to a message, in its thread and to its sender",
+		params: []param{
+			projectKey,
+			{name: "message_id", kind: id, required: true},
+			as("sender_name"),
+			{name: "body_md", required: true, about: "Markdown"},
+			{name: "to", kind: texts, about: "Instead of its sender"},
+			{name: "cc", kind: texts}, {name: "bcc", kind: texts},
+			{name: "subject_prefix", def: "Re:"},
+			format,
+		},
+		run: replyMessage,
 	},
 	{
 		name: "fetch_inbox", cluster: "messaging", is: reads,
@@ -45,6 +60,61 @@ var messagingTools = []tool{
 		},
 		run: fetchInbox,
 	},
+	{
+		name: "fetch_topic", cluster: "messaging", is: reads,
+		about: "List everybody's messages on a topic, the newest first",
+		params: []param{
+			projectKey,
+			{name: "topic_name", required: true},
+			{name: "limit", kind: integer, def: 50},
+			{name: "include_bodies", kind: boolean, def: true},
+			{name: "since_ts", about: "ISO time; only newer ones"},
+			format,
+		},
+		run: fetchTopic,
+	},
+	{
+		name: "read_message", cluster: "messaging", is: settles,
+		about: "Read one message with its text, and mark it as read", hint: "open show message body acknowledge",
+		params: []param{
+			projectKey, as("agent_name"),
+			{name: "message_id", kind: id, required: true},
+			{name: "mark_read", kind: boolean, def: true},
+			{name: "acknowledge", kind: boolean, def: false},
+			format,
+		},
+		run: readMessage,
+	},
+	{
+		name: "mark_message_read", cluster: "messaging", is: settles,
+		about: "Mark a message as read by you; the first time stays",
+		params: []param{
+			projectKey, as("agent_name"),
+			{name: "message_id", kind: id, required: true},
+			format,
+		},
+		run: markMessageRead,
+	},
+	{
+		name: "acknowledge_message", cluster: "messaging", is: settles,
+		about: "Acknowledge a message, which also marks it as read",
+		params: []param{
+			projectKey, as("agent_name"),
+			{name: "message_id", kind: id, required: true},
+			format,
+		},
+		run: acknowledgeMessage,
+	},
+	{
+		name: "purge_old_messages", cluster: "messaging", is: reads,
+		about: "Count the messages that are older than some days; none is taken away",
+		params: []param{
+			projectKey,
+			{name: "max_age_days", kind: integer, about: "Default: 180"},
+			{name: "dry_run", kind: boolean, def: true},
+		},
+		run: purgeOldMessages,
+	},
 }
 
 func sendMessage(ctx context.Context, c *call) (any, error) {
@@ -56,6 +126,18 @@ func sendMessage(ctx context.Context, c *call) (any, error) {
 		To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"),
 		Subject: c.text("subject"), Body: c.text("body_md"), Thread: c.text("thread_id"), Topic: c.text("topic"),
 		Importance: c.text("importance"), AckRequired: c.boolean("ack_required"), Broadcast: c.boolean("broadcast"),
+		Paths: c.texts("attachment_paths"), WebP: maybe[bool](c, "convert_images"),
+		Handshake: c.boolean("auto_contact_if_blocked"), SenderToken: c.text("sender_token"),
+	})
+}
+
+func replyMessage(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "sender_name")
+	if err != nil {
+		return nil, err
+	}
+	return b.Reply(ctx, who, c.text("message_id"), mailbox.ReplyDraft{
+		To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"), Body: c.text("body_md"), SubjectPrefix: c.text("subject_prefix"),
 	})
 }
 
@@ -68,9 +150,75 @@ func fetchInbox(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := mailbox.NewPage(c.integer("limit"))
+	if err != nil {
+		return nil, err
+	}
 	b.Unsignal(who)
 	return b.Inbox(ctx, who, mailbox.InboxQuery{
-		Urgent: c.boolean("urgent_only"), Bodies: c.boolean("include_bodies"), Since: since, Topic: c.text("topic"),
-		Page: mailbox.Page{N: c.integer("limit")},
+		Urgent: c.boolean("urgent_only"), Bodies: c.boolean("include_bodies"), Since: since, Topic: c.text("topic"), Page: page,
 	})
+}
+
+func fetchTopic(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	since, err := c.time("since_ts")
+	if err != nil {
+		return nil, err
+	}
+	return b.Topic(ctx, who, mailbox.TopicQuery{
+		Topic: c.text("topic_name"), Since: since, Bodies: c.boolean("include_bodies"), Page: mailbox.Page{N: c.integer("limit")},
+	})
+}
+
+func readMessage(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "agent_name")
+	if err != nil {
+		return nil, err
+	}
+	return b.ReadMessage(ctx, who, c.text("message_id"), c.boolean("mark_read"), c.boolean("acknowledge"))
+}
+
+func markMessageRead(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "agent_name")
+	if err != nil {
+		return nil, err
+	}
+	return one(b.Read(ctx, who, []string{c.text("message_id")}))
+}
+
+func acknowledgeMessage(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "agent_name")
+	if err != nil {
+		return nil, err
+	}
+	return one(b.Ack(ctx, who, []string{c.text("message_id")}))
+}
+
+func purgeOldMessages(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return b.Purge(ctx, who, maybe[int](c, "max_age_days"), c.boolean("dry_run"))
+}
+
+// maybe returns an argument where not given is another thing than any value.
+func maybe[T any](c *call, name string) *T {
+	if !c.given(name) {
+		return nil
+	}
+	v := get[T](c, name)
+	return &v
+}
+
+// one returns the answer about the one thing that was asked about.
+func one[T any](list []T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
 }
