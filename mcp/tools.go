@@ -6,7 +6,7 @@ import "slices"
 func allTools() []*tool {
 	var list []*tool
 	for _, t := range slices.Concat(
-		infrastructureTools, identityTools, windowTools, contactTools, messagingTools, searchTools, fileTools, guardTools,
+		infrastructureTools, identityTools, windowTools, contactTools, messagingTools, searchTools, summaryTools, fileTools, guardTools,
 		macroTools, slotTools, productTools, extendedTools,
 	) {
 		list = append(list, &t)
