@@ -20,11 +20,10 @@ import (
 // missing are tools of the contract that are not here yet.
 var missing = []string{
 	"ensure_project", "deregister_agent", "whois", "create_agent_identity", "list_window_identities", "rename_window", "expire_window",
-	"purge_old_messages", "reply_message", "request_contact", "respond_contact", "list_contacts", "set_contact_policy", "fetch_topic",
-	"mark_message_read", "acknowledge_message", "search_messages", "summarize_thread", "summarize_recent", "fetch_summary",
+	"request_contact", "respond_contact", "list_contacts", "set_contact_policy",
+
 	"acquire_build_slot", "renew_build_slot", "release_build_slot", "ensure_product", "products_link", "search_messages_product",
-	"fetch_inbox_product", "summarize_thread_product", "delete_agent", "search_mailbox",
-	"summarize_threads",
+	"fetch_inbox_product", "summarize_thread_product", "delete_agent",
 }
 
 // later are parameters and fields of tools that are here, which are not here yet.
@@ -32,7 +31,7 @@ var later = []string{
 	"register_agent force_reclaim", "register_agent auto_fetch_inbox", "register_agent inbox_limit", "register_agent inbox_urgent_only",
 	"register_agent inbox_since_ts", "register_agent inbox_include_bodies",
 	"register_agent registration_token", "register_agent window_id", "register_agent window_display_name",
-	"send_message attachments", "macro_contact_handshake welcome_message.attachments",
+
 	"macro_start_session registration_token", "macro_start_session agent.registration_token", "macro_start_session agent.window_id",
 	"macro_start_session agent.window_display_name",
 	"macro_prepare_thread registration_token", "macro_prepare_thread agent.registration_token", "macro_prepare_thread agent.window_id",

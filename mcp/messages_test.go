@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// pair are two agents in one repository, each with a server of its own.
-func pair(t *testing.T) (dir string, blue, green *client) {
+// neighbours are two agents in one repository, each with a server of its own.
+func neighbours(t *testing.T) (dir string, blue, green *client) {
 	t.Helper()
 	env := environ(t)
 	dir = repository(t, env)
@@ -66,7 +66,7 @@ func (c *client) wrong(list []wrong) {
 }
 
 func TestSendMessage(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	_, r := blue.send(dict{"subject": "Grüße, 世界 <b>", "body_md": "line\n\n\u2028 & <tag> 🚀", "cc": []string{"BlueLake"}, "bcc": "greencastle",
 		"importance": "Urgent", "ack_required": true, "thread_id": "FEAT-1", "topic": "ci", "convert_images": nil, "attachment_paths": nil,
 		"auto_contact_if_blocked": nil, "sender_token": nil, "format": nil, "project_key": dir, "sender_name": "BlueLake"})
@@ -140,7 +140,7 @@ func TestSendMessage(t *testing.T) {
 }
 
 func TestAttachmentPaths(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	if err := os.WriteFile(filepath.Join(dir, "ünï.log"), []byte("text"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestAttachmentPaths(t *testing.T) {
 }
 
 func TestContactRules(t *testing.T) {
-	dir, _, green := pair(t)
+	dir, _, green := neighbours(t)
 	env := environ(t)
 	git(t, dir, env, "config", "agentmail.contacts", "strict")
 	blue := connect(t, options(t, dir, env, Full))
@@ -182,7 +182,7 @@ func TestContactRules(t *testing.T) {
 }
 
 func TestReplyMessage(t *testing.T) {
-	_, blue, green := pair(t)
+	_, blue, green := neighbours(t)
 	id, _ := blue.send(dict{"subject": "plan", "importance": "high", "ack_required": true, "topic": "build"})
 	var r dict
 	green.call("reply_message", dict{"message_id": id[:5], "body_md": "yes", "to": nil, "cc": nil, "bcc": nil, "subject_prefix": nil, "project_key": nil, "sender_name": nil, "format": nil}, &r)
@@ -211,7 +211,7 @@ func TestReplyMessage(t *testing.T) {
 }
 
 func TestFetchInbox(t *testing.T) {
-	_, blue, green := pair(t)
+	_, blue, green := neighbours(t)
 	var sent []string
 	for i := range 5 {
 		id, _ := blue.send(dict{"subject": fmt.Sprint("n", i), "body_md": "text", "topic": []any{nil, "ci"}[i%2], "importance": []string{"low", "high", "urgent", "normal", "normal"}[i]})
@@ -287,7 +287,7 @@ func TestFetchInbox(t *testing.T) {
 }
 
 func TestFetchTopic(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	var sent []string
 	for range 3 {
 		id, _ := blue.send(dict{"to": "BlueLake", "topic": "Ci", "body_md": "text"})
@@ -319,7 +319,7 @@ func TestFetchTopic(t *testing.T) {
 }
 
 func TestReceipts(t *testing.T) {
-	_, blue, green := pair(t)
+	_, blue, green := neighbours(t)
 	id, _ := blue.send(nil)
 	var read, ack, again dict
 	green.call("mark_message_read", dict{"message_id": id[:4], "agent_name": nil, "project_key": nil, "format": nil}, &read)
@@ -362,7 +362,7 @@ func TestReceipts(t *testing.T) {
 }
 
 func TestPurgeOldMessages(t *testing.T) {
-	dir, blue, _ := pair(t)
+	dir, blue, _ := neighbours(t)
 	blue.send(nil)
 	var r dict
 	blue.call("purge_old_messages", dict{"project_key": dir, "max_age_days": nil, "dry_run": nil}, &r)

@@ -18,7 +18,7 @@ import (
 type result struct{ Result []dict }
 
 func TestSearchMessages(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	blue.send(dict{"subject": "other", "body_md": "much text about anything else, and once of the deploy"})
 	id, _ := blue.send(dict{"subject": "Deploy Łódź", "body_md": "deploy verifyToken of POL-358", "ack_required": true, "thread_id": "T-1", "importance": "high"})
 	var r result
@@ -56,7 +56,7 @@ func TestSearchMessages(t *testing.T) {
 }
 
 func TestSearchMailbox(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	blue.send(dict{"subject": "other", "body_md": "much text about anything else, and once of the deploy"})
 	id, _ := blue.send(dict{"subject": "Deploy 数据库", "body_md": "deploy <it>", "bcc": []string{"BlueLake"}})
 	search := func(c *client, args dict) []dict {
@@ -101,7 +101,7 @@ func TestSearchMailbox(t *testing.T) {
 const summaryKeys = "participants key_points action_items total_messages open_actions done_actions mentions"
 
 func TestSummarizeThread(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	id, _ := blue.send(dict{"subject": "first", "body_md": "- point ä\n- [ ] do it\n\n@GreenCastle see `src/a.go`", "thread_id": "T-1"})
 	blue.send(dict{"body_md": "- [x] did it", "thread_id": "T-1"})
 	blue.send(dict{"body_md": "- point c", "thread_id": "T-2"})
@@ -163,7 +163,7 @@ func TestSummarizeThread(t *testing.T) {
 }
 
 func TestSummarizeRecent(t *testing.T) {
-	dir, blue, green := pair(t)
+	dir, blue, green := neighbours(t)
 	var none, first, again dict
 	const keys = "id summary_text start_ts end_ts source_message_count source_thread_ids llm_model cost_usd created_ts"
 	green.call("summarize_recent", dict{"since_hours": nil, "llm_mode": nil, "llm_model": nil, "max_messages": nil, "project_key": dir, "format": nil}, &none)
