@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Repo is a git repository as seen from one directory: where its parts lie and
@@ -87,6 +91,56 @@ func askWhere(ctx context.Context, dir string, environ []string) (*Repo, error) 
 	return r, nil
 }
 
+// ErrOutside is the cause of the error of Find where there is no repository at all: not one
+// that cannot be opened.
+var ErrOutside = errors.New("not inside a git repository")
+
+// Elsewhere returns an environment without the variables that name one repository, to find
+// another one with.
+func Elsewhere(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return repoEnv[name]
+	})
+}
+
+// InitBare makes a bare repository in dir with one setting of its own, unless there is one.
+// Nobody sees half of it, and of several at once one makes it.
+func InitBare(ctx context.Context, dir string, environ []string, key, value string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	failed := func(err error) error {
+		kind := GitFailed
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			kind = ReadOnly
+		}
+		return errf(kind, "make the repository %q: %w", dir, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return failed(err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.RemoveAll(temp)
+	// Whatever the user prefers, it must be one that Find accepts.
+	env := append(Elsewhere(environ), "LC_ALL=C", "GIT_DEFAULT_REF_FORMAT=files")
+	if _, err := run(ctx, temp, env, nil, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", temp); err != nil {
+		return failed(err)
+	}
+	if _, err := run(ctx, temp, append(env, "GIT_DIR="+temp), nil, "config", key, value); err != nil {
+		return failed(err)
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		if _, serr := os.Stat(filepath.Join(dir, "HEAD")); serr != nil {
+			return failed(err)
+		}
+	}
+	return nil
+}
+
 func clean(p string) string { return filepath.Clean(filepath.FromSlash(p)) }
 
 func notRepository(ctx context.Context, dir string, err error) error {
@@ -106,7 +160,7 @@ func notRepository(ctx context.Context, dir string, err error) error {
 	case strings.Contains(ge.stderr, "not a git repository:"): // a .git file or GIT_DIR that leads nowhere
 		return errf(NotRepository, "cannot open the repository at %q: %s", dir, strings.TrimPrefix(msg, "git rev-parse: "))
 	case strings.Contains(ge.stderr, "not a git repository"):
-		return errf(NotRepository, "%q is not inside a git repository", dir).hint("git init")
+		return &Error{Kind: NotRepository, Msg: fmt.Sprintf("%q is not inside a git repository", dir), Hint: "git init", Err: ErrOutside}
 	}
 	if err := checkVersion(ctx); err != nil {
 		return err

@@ -34,6 +34,7 @@ type Options struct {
 	InHook   bool                  // git started this process as a hook of a commit, merge or push
 	Digest   Digest                // makes summaries; without it there are none
 	Signals  Signals               // files that tell of new mail
+	Roots    []string              // directories outside of which Projects opens nothing; none is everything
 }
 
 // hookWait is how long a hook's record waits for its turn: the user waits for git
@@ -45,6 +46,7 @@ type Box struct {
 	repo  *gitstore.Repo
 	store *gitstore.Store
 	opt   Options
+	key   string // of a repository that Projects made: the path that it is for
 
 	mu   sync.Mutex
 	live live // what was folded last, by stamp
@@ -59,6 +61,27 @@ type Box struct {
 // Open finds the repository that opt.Dir belongs to. It makes and changes
 // nothing.
 func Open(ctx context.Context, opt Options) (*Box, error) {
+	opt.fill()
+	if opt.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, mail.Errorf(mail.NoRepo, "the working directory is gone: %w", err)
+		}
+		opt.Dir = dir
+	}
+	find := gitstore.Find
+	if opt.InHook {
+		find = gitstore.FromHook
+	}
+	repo, err := find(ctx, opt.Dir, opt.Environ)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	return newBox(ctx, repo, opt), nil
+}
+
+// fill puts the defaults in.
+func (opt *Options) fill() {
 	if opt.Environ == nil {
 		opt.Environ = os.Environ()
 	}
@@ -71,32 +94,23 @@ func Open(ctx context.Context, opt Options) (*Box, error) {
 	if opt.Report == nil {
 		opt.Report = func(string) {}
 	}
-	if opt.Dir == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			return nil, mail.Errorf(mail.NoRepo, "the working directory is gone: %w", err)
-		}
-		opt.Dir = dir
-	}
-	find := gitstore.Find
-	if opt.InHook {
-		find = gitstore.FromHook
-	}
 	if opt.InHook && opt.LockWait == 0 {
 		opt.LockWait = hookWait
 	}
-	repo, err := find(ctx, opt.Dir, opt.Environ)
-	if err != nil {
-		return nil, asMail(err)
-	}
+}
+
+func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 	b := &Box{repo: repo, opt: opt}
+	if repo.Bare {
+		b.key, _, _ = repo.Local(ctx, madeFor)
+	}
 	b.store = gitstore.Open(repo, gitstore.Options{
 		Now: opt.Now, Rand: opt.Rand, LockWait: opt.LockWait, Report: opt.Report,
 		Who:         "git-agentmail",
 		Ephemeral:   b.getenv("CI") == "true",
 		AfterCommit: b.afterCommit,
 	})
-	return b, nil
+	return b
 }
 
 // Close ends what the Box runs in the background.
@@ -108,9 +122,11 @@ func (b *Box) Close() {
 	b.store.Close()
 }
 
-func (b *Box) getenv(name string) string {
-	for i := len(b.opt.Environ) - 1; i >= 0; i-- {
-		if k, v, ok := strings.Cut(b.opt.Environ[i], "="); ok && k == name {
+func (b *Box) getenv(name string) string { return b.opt.getenv(name) }
+
+func (opt *Options) getenv(name string) string {
+	for i := len(opt.Environ) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(opt.Environ[i], "="); ok && k == name {
 			return v
 		}
 	}
@@ -170,12 +186,18 @@ func asMail(err error) error {
 // Project returns what names this mailbox.
 func (b *Box) Project() Project {
 	key := b.repo.CommonDir
-	if filepath.Base(key) == ".git" {
+	switch {
+	case b.key != "":
+		key = b.key
+	case filepath.Base(key) == ".git":
 		key = filepath.Dir(key)
 	}
 	sum := sha1.Sum([]byte(b.repo.CommonDir))
 	return Project{ID: fmt.Sprintf("%x", sum[:10]), Slug: slug(key), HumanKey: key}
 }
+
+// Worktree returns the git directory of the worktree that the mailbox was opened in.
+func (b *Box) Worktree() string { return b.repo.GitDir }
 
 // slug turns a path into the contract's short name for a project.
 func slug(s string) string {

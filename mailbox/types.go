@@ -39,6 +39,36 @@ type Project struct {
 	HumanKey string `json:"human_key"` // the main work tree, or the git directory of a bare repository
 }
 
+// ProjectRow is one line of the list of projects.
+type ProjectRow struct {
+	Project
+	CreatedAt TS `json:"created_at"`
+}
+
+// Identity says where a project is, and by what it is known to be the same one elsewhere.
+type Identity struct {
+	Slug             string            `json:"slug"`
+	HumanKey         string            `json:"human_key"`
+	IdentityModeUsed string            `json:"identity_mode_used"` // always git-common-dir
+	CanonicalPath    string            `json:"canonical_path"`
+	RepoRoot         *string           `json:"repo_root"` // of the caller's work tree
+	GitCommonDir     string            `json:"git_common_dir"`
+	Branch           *string           `json:"branch"`        // null if HEAD is detached
+	WorktreeName     *string           `json:"worktree_name"` // null in the main one
+	CoreIgnoreCase   bool              `json:"core_ignorecase"`
+	NormalizedRemote *string           `json:"normalized_remote"` // host/path of the remote origin
+	ProjectUID       string            `json:"project_uid"`
+	Discovery        map[string]string `json:"discovery"` // what .agent-mail.yaml says; null without one
+}
+
+// EnsuredProject is the answer to Ensure.
+type EnsuredProject struct {
+	ID        string `json:"id"`
+	CreatedAt TS     `json:"created_at"`
+	Identity
+	Nested Identity `json:"identity"` // the same once more: some clients look there
+}
+
 // Agent is an agent's profile as the contract shows it.
 type Agent struct {
 	ID                string `json:"id"`
