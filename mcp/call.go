@@ -25,8 +25,9 @@ type call struct {
 	header  http.Header // of the request, over HTTP
 	lean    bool        // the answer is read by a model that was shown the lean tools
 
-	box *mailbox.Box   // that the call was about, once known
-	who *mailbox.Actor // that acted, once known
+	box     *mailbox.Box   // that the call was about, once known
+	release func()         // gives it back when the call is over
+	who     *mailbox.Actor // that acted, once known
 }
 
 // check holds arguments against the tool's parameters and returns them in their own
@@ -216,13 +217,22 @@ func (c *call) open(ctx context.Context) (*mailbox.Box, error) {
 				key = c.text(name)
 			}
 		}
-		b, err := c.server.projects.Open(ctx, key)
-		if err != nil {
+		if key == "" && c.given("project_key") {
+			return nil, mail.Errorf(mail.Invalid, "%s: project_key must not be empty", c.tool.name).With("argument", "project_key").Hint("%s", c.tool.example())
+		}
+		var err error
+		if c.box, c.release, err = c.server.projects.Open(ctx, key); err != nil {
 			return nil, err
 		}
-		c.box = b
 	}
 	return c.box, nil
+}
+
+// close ends the call. Nothing uses its mailbox any more.
+func (c *call) close() {
+	if c.release != nil {
+		c.release()
+	}
 }
 
 // actor returns the mailbox that the call is about and who acts in it: the agent that

@@ -5,12 +5,28 @@ import "context"
 var infrastructureTools = []tool{
 	{
 		name: "health_check", cluster: "infrastructure", is: reads,
-		about:  "Report that the server is ready, and how it was started",
+		about:  "Report that the server is ready, and where the record lies",
 		params: []param{format},
 		run:    healthCheck,
 	},
+	{
+		name: "ensure_project", cluster: "infrastructure", is: settles,
+		about: "Find the project of a path, making one for a path outside any repository; safe to repeat",
+		hint:  "which repository, project identity, slug",
+		params: []param{
+			{name: "human_key", required: true, about: "Absolute path of the repository, or in it"},
+			{name: "identity_mode", about: "Accepted; always as git-common-dir"},
+			format,
+		},
+		run: ensureProject,
+	},
 }
 
-func healthCheck(context.Context, *call) (any, error) {
-	return map[string]any{"status": "ok", "environment": "local", "http_host": "", "http_port": 0, "database_url": ""}, nil
+// healthCheck opens nothing: it answers in a broken repository too.
+func healthCheck(_ context.Context, c *call) (any, error) {
+	return map[string]any{"status": "ok", "environment": "local", "http_host": "", "http_port": 0, "database_url": c.server.projects.Record()}, nil
+}
+
+func ensureProject(ctx context.Context, c *call) (any, error) {
+	return c.server.projects.Ensure(ctx, c.text("human_key"))
 }

@@ -117,6 +117,7 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 		return failure(err)
 	}
 	c := &call{server: s, tool: t, args: args, header: header, session: s.session(ctx), lean: s.profile == Lean}
+	defer c.close()
 	var res *mcp.CallToolResult
 	if v, err := t.run(ctx, c); err != nil {
 		res = failure(err)

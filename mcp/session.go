@@ -14,7 +14,7 @@ type session struct {
 	mu     sync.Mutex
 	agents map[string][]used // by project
 	client *mailbox.Session  // the program on the other side, where it is known and alone
-	kept   map[*mailbox.Box]*kept
+	kept   map[string]*kept  // by worktree, which outlives the mailbox that was opened in it
 }
 
 // used is an agent that the session acted as.
@@ -63,7 +63,7 @@ func (s *session) keep(b *mailbox.Box, id string) {
 	if s.client == nil {
 		return
 	}
-	k := s.kept[b]
+	k := s.kept[b.Worktree()]
 	if k == nil {
 		first := *s.client
 		save, closed, err := b.OpenSession(first)
@@ -71,10 +71,10 @@ func (s *session) keep(b *mailbox.Box, id string) {
 			return // a commit by this agent will be asked who it is; nothing else depends on it
 		}
 		if s.kept == nil {
-			s.kept = map[*mailbox.Box]*kept{}
+			s.kept = map[string]*kept{}
 		}
 		k = &kept{first, save, closed}
-		s.kept[b] = k
+		s.kept[b.Worktree()] = k
 	}
 	if !slices.Contains(k.now.Agents, id) {
 		k.now.Agents = append(k.now.Agents, id)
