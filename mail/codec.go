@@ -337,7 +337,7 @@ func newRecord(path string, isMessage bool, fields []field, data []byte) (Record
 		return &Message{}, nil
 	}
 	if v == Version {
-		for _, r := range []Record{&AgentChange{}, &Receipt{}, &LeaseEvent{}, &Contact{}, &CommitSeen{}, &Bypass{}} {
+		for _, r := range []Record{&AgentChange{}, &Receipt{}, &LeaseEvent{}, &Contact{}, &CommitSeen{}, &Bypass{}, &SlotEvent{}, &ProductLink{}} {
 			if r.kind() == kind {
 				return r, nil
 			}

@@ -31,6 +31,9 @@ func samples() []Record {
 		&Contact{Header: head(), From: "0123456789", To: "2222222222", Status: LinkApproved, Expires: ptr(Time(5)), Reason: "\u2028 and \x01"},
 		&CommitSeen{Header: head(), OID: strings.Repeat("a", 40), Outcome: CommitSlipped, Touched: touched},
 		&Bypass{Header: head(), Event: "pre-commit", Reason: "hot fix", Touched: touched},
+		&SlotEvent{Header: head(), Op: SlotHold, Slot: "build", Agent: "BlueLake", Branch: "main", Exclusive: true, Since: 1795237442123, TTL: 3600},
+		&SlotEvent{Header: head(), Op: SlotRelease, Slot: "e2e \u00fc", Agent: "not registered"},
+		&ProductLink{Header: head(), Product: "0123abcd", Name: "The \"shop\""},
 	}
 }
 

@@ -291,6 +291,10 @@ func TestEncodeIsReadable(t *testing.T) {
 				r.Touched[0].Path = s
 			case *Bypass:
 				r.Reason, r.Event, r.Touched[0].Path = s, u, u
+			case *SlotEvent:
+				r.Slot, r.Agent, r.Branch, r.Since = s, u, s, at
+			case *ProductLink:
+				r.Name = s
 			}
 			data, err := Encode(r)
 			if err != nil {

@@ -41,10 +41,12 @@ func dump(t testing.TB, s *State) string {
 		Receipts  map[string]*Delivery
 		Active    map[string]Time
 		Commits   map[string][]listed
+		Slots     []*SlotState
+		Products  Products
 		Bypasses  []listed
 		Unknown   []listed
 		Messages  []listed
-	}{s.Directory, s.Names(), s.Leases, s.Receipts, s.Active, map[string][]listed{}, nil, nil, nil}
+	}{s.Directory, s.Names(), s.Leases, s.Receipts, s.Active, map[string][]listed{}, s.Slots.ByAge(), s.Products, nil, nil, nil}
 	records := func(n int, at func(int) Record) []Record {
 		var out []Record
 		for i := range n {
@@ -86,6 +88,7 @@ func fold(list []arrival) *State {
 			s.Messages()
 			s.Names()
 			s.Leases.ByAge()
+			s.Slots.ByAge()
 		}
 	}
 	return s
@@ -258,7 +261,7 @@ func (n *node) act() {
 	known := slices.Sorted(maps.Keys(n.st.Agents))
 	other := pick(rnd, known)
 	value := fmt.Sprintf("value %d", n.net.serial)
-	switch rnd.Intn(14) {
+	switch rnd.Intn(16) {
 	case 0:
 		n.addAgent()
 	case 1, 2: // anybody's profile, as adoption does
@@ -304,6 +307,16 @@ func (n *node) act() {
 		n.add(&CommitSeen{Header: n.head(me), OID: strings.Repeat(pick(rnd, []string{"a", "b"}), 40), Outcome: CommitHeld, Touched: []Touched{}})
 	case 13:
 		n.add(&Bypass{Header: n.head(me), Event: "pre-commit", Reason: value, Touched: []Touched{}})
+	case 14:
+		n.add(&SlotEvent{Header: n.head(me), Op: pick(rnd, []string{SlotHold, SlotHold, SlotRelease}), Slot: pick(rnd, []string{"build", "e2e"}),
+			Agent: pick(rnd, []string{"BlueLake", "bluelake", "RedFox"}), Branch: pick(rnd, []string{"", "main"}), Since: At(n.wall()), TTL: int64(rnd.Intn(7200))})
+	case 15:
+		var over []Mark
+		saw, uid := "", pick(rnd, []string{"00000001", "00000002"})
+		if p := n.st.Products[uid]; p != nil {
+			over, saw = append(over, p.Name.Mark), p.Name.Value
+		}
+		n.add(&ProductLink{Header: n.head(me, over...), Product: uid, Name: n.net.register("product "+uid, value, saw)})
 	}
 }
 
@@ -372,6 +385,8 @@ func final(s *State, key string) string {
 		return s.Agents[id].Task.Value
 	case "link":
 		return s.Links[id].Reason
+	case "product":
+		return s.Products[id].Name.Value
 	}
 	return s.Leases[id].Reason
 }

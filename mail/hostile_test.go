@@ -27,12 +27,12 @@ func spiteful(rnd *rand.Rand) []arrival {
 		return ptr(text())
 	}
 	var list []arrival
-	only := rnd.Intn(18) // half of the logs hold records of one kind, which meet more often
+	only := rnd.Intn(22) // half of the logs hold records of one kind, which meet more often
 	for range 3 + rnd.Intn(20) {
 		h := Header{V: 1, ID: pick(rnd, ids), Seq: 1 + rnd.Int63n(2), HLC: Stamp{rnd.Int63n(3), rnd.Int63n(2)}, At: Time(rnd.Int63n(3)), By: pick(rnd, ids)}
 		kind := only
-		if only > 8 {
-			kind = rnd.Intn(9)
+		if only > 10 {
+			kind = rnd.Intn(11)
 		}
 		var r Record
 		switch kind {
@@ -65,6 +65,11 @@ func spiteful(rnd *rand.Rand) []arrival {
 				panic(err)
 			}
 			r = u
+		case 9:
+			r = &SlotEvent{Header: h, Op: pick(rnd, []string{SlotHold, SlotRelease}), Slot: "s" + text(), Agent: "a" + text(), Branch: text(),
+				Exclusive: rnd.Intn(2) == 0, Since: Time(rnd.Int63n(2)), TTL: rnd.Int63n(3)}
+		case 10:
+			r = &ProductLink{Header: h, Product: pick(rnd, []string{"00000001", "00000002"}), Name: text()}
 		}
 		list = append(list, arrival{pick(rnd, []string{repA, repB, repC}), r})
 		if rnd.Intn(4) == 0 { // and the very same in another log

@@ -21,7 +21,7 @@ type Header struct {
 }
 
 // Record is a stored thing: *Message, *AgentChange, *Receipt, *LeaseEvent,
-// *Contact, *CommitSeen, *Bypass or *Unknown. The set is closed.
+// *Contact, *CommitSeen, *Bypass, *SlotEvent, *ProductLink or *Unknown. The set is closed.
 type Record interface {
 	// Head returns the record's header, to be read only.
 	Head() *Header
@@ -391,6 +391,73 @@ func (b *Bypass) check() error {
 		return errNull
 	}
 	return nil
+}
+
+// What a SlotEvent does.
+const (
+	SlotHold    = "hold" // taken or renewed
+	SlotRelease = "release"
+)
+
+// MaxSlotTTL is the longest a build slot may be held from its newest renewal. The live set
+// needs only the events of this span.
+const MaxSlotTTL = 24 * time.Hour
+
+// SlotEvent takes, renews or gives back a build slot. It says all there is to know, so it
+// can be understood alone. Agent need not be registered: it is a name, in the log of the
+// clone that wrote it.
+type SlotEvent struct {
+	Header
+	Op        string `json:"op"`
+	Slot      string `json:"slot"`
+	Agent     string `json:"agent"`
+	Branch    string `json:"branch,omitempty"`
+	Exclusive bool   `json:"exclusive"`
+	Since     Time   `json:"since"` // when it was first taken
+	TTL       int64  `json:"ttl"`   // seconds from the event's at; of no meaning in a release
+}
+
+func (e *SlotEvent) kind() string { return "slot" }
+
+// Path implements Record.
+func (e *SlotEvent) Path() string { return e.bucket("events") + e.ID + ".json" }
+
+func (e *SlotEvent) check() error {
+	switch {
+	case e.Op != SlotHold && e.Op != SlotRelease:
+		return fmt.Errorf("op %q is none of hold, release", e.Op)
+	case e.Slot == "" || e.Agent == "":
+		return errors.New("slot or agent is empty")
+	case e.TTL < 0 || e.TTL > int64(MaxSlotTTL/time.Second):
+		return fmt.Errorf("ttl %d is out of range", e.TTL)
+	}
+	return nil
+}
+
+// ProductLink says that the repository belongs to a product, a named set of repositories.
+type ProductLink struct {
+	Header
+	Product string `json:"product"` // uid
+	Name    string `json:"name"`
+}
+
+func (l *ProductLink) kind() string { return "product" }
+
+// Path implements Record. Links lie by product, for who looks for the repositories of one
+// must not read their other mail.
+func (l *ProductLink) Path() string { return "products/" + l.Product + "/" + l.ID + ".json" }
+
+func (l *ProductLink) check() error {
+	if !IsProductUID(l.Product) {
+		return fmt.Errorf("product %q is no uid", l.Product)
+	}
+	return nil
+}
+
+// IsProductUID reports whether s can name a product in the record: 8 to 64 hexadecimal
+// digits, in lower case.
+func IsProductUID(s string) bool {
+	return len(s) >= 8 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // Unknown is a record of a kind, or a version, that this program does not know.

@@ -20,6 +20,8 @@ type State struct {
 	Active   map[string]Time      // newest record by each agent, own and foreign clocks alike
 	Commits  map[string][]*CommitSeen
 	Bypasses []*Bypass
+	Slots    Slots
+	Products Products
 	Unknown  []*Unknown
 
 	messages map[string][]letter // copies of one id; more than one only by damage or malice
@@ -38,6 +40,8 @@ func NewState() *State {
 		Receipts:  map[string]*Delivery{},
 		Active:    map[string]Time{},
 		Commits:   map[string][]*CommitSeen{},
+		Slots:     Slots{},
+		Products:  Products{},
 		messages:  map[string][]letter{},
 	}
 }
@@ -75,6 +79,10 @@ func (s *State) Apply(replica string, r Record) {
 		s.Commits[r.OID] = insert(s.Commits[r.OID], r)
 	case *Bypass:
 		s.Bypasses = insert(s.Bypasses, r)
+	case *SlotEvent:
+		s.Slots.Apply(replica, r)
+	case *ProductLink:
+		s.Products.Apply(replica, r)
 	case *Unknown:
 		s.Unknown = insert(s.Unknown, r)
 	}

@@ -235,7 +235,7 @@ func (b *Box) read(ctx context.Context, sn *gitstore.Snapshot, files []gitstore.
 func isRecord(path string) bool {
 	top, _, _ := strings.Cut(path, "/")
 	switch top {
-	case "agents", "contacts", "mail", "receipts", "leases", "events":
+	case "agents", "contacts", "mail", "receipts", "leases", "events", "products":
 		return true
 	}
 	return false
