@@ -231,6 +231,17 @@ func event(d *mail.Directory, r mail.Record) Event {
 	case *mail.Bypass:
 		e.Kind, e.Paths = "bypass", touchedPaths(r.Touched)
 		e.Summary = fmt.Sprintf("passes the guard (%s) at %s: %s", r.Event, briefList(e.Paths), clip(r.Reason, 80))
+	case *mail.SlotEvent:
+		e.Kind, e.Agent = "slot", r.Agent // who need not be registered
+		if r.Op == mail.SlotRelease {
+			e.Kind = "slot-release"
+		}
+		e.Summary = e.Kind + " " + clip(r.Slot, 80)
+		if r.Branch != "" {
+			e.Summary += " on " + clip(r.Branch, 80)
+		}
+	case *mail.ProductLink:
+		e.Kind, e.Summary = "product", fmt.Sprintf("this repository belongs to %q (%s)", clip(r.Name, 80), r.Product)
 	case *mail.Unknown:
 		e.Summary = fmt.Sprintf("%q, written by a newer version", clip(r.Kind, 40))
 	}

@@ -543,6 +543,42 @@ type ReservationQuery struct {
 	Page
 }
 
+// SlotRequest asks for a build slot.
+type SlotRequest struct {
+	Slot   string
+	TTL    time.Duration // 0 means an hour; at least a minute, at most a day
+	Shared bool          // does not mind others who hold it, nor they it
+}
+
+// Slot is a build slot in somebody's hands.
+type Slot struct {
+	Slot       string `json:"slot"`
+	Agent      string `json:"agent"`
+	Branch     string `json:"branch"` // "" if HEAD is detached
+	Exclusive  bool   `json:"exclusive"`
+	AcquiredTS TS     `json:"acquired_ts"`
+	ExpiresTS  TS     `json:"expires_ts"`
+}
+
+// SlotResult is the answer to AcquireSlot.
+type SlotResult struct {
+	Granted   Slot     `json:"granted"`
+	Conflicts []Slot   `json:"conflicts"` // who else holds it exclusively
+	Warnings  []string `json:"warnings,omitempty"`
+}
+
+// SlotRenewed is the answer to RenewSlot.
+type SlotRenewed struct {
+	Renewed   bool `json:"renewed"`
+	ExpiresTS TS   `json:"expires_ts"`
+}
+
+// SlotReleased is the answer to ReleaseSlot.
+type SlotReleased struct {
+	Released   bool `json:"released"` // false if it was not held
+	ReleasedAt TS   `json:"released_at"`
+}
+
 // ForceResult is the answer to ForceRelease.
 type ForceResult struct {
 	Released        int               `json:"released"`
@@ -636,7 +672,7 @@ type Event struct {
 	ID      string `json:"id"`
 	TS      TS     `json:"ts"`
 	Agent   string `json:"agent"`
-	Kind    string `json:"kind"`    // message, register, profile, read, ack, reserve, renew, release, force-release, contact, commit, bypass, unknown
+	Kind    string `json:"kind"`    // message, register, profile, read, ack, reserve, renew, release, force-release, contact, commit, bypass, slot, slot-release, product, unknown
 	Summary string `json:"summary"` // one line for people
 	// What it was about, where that applies.
 	Message string   `json:"message,omitempty"` // id

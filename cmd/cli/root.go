@@ -83,7 +83,7 @@ and work tree are never touched.`,
 	add(groupMail, newSend(a), newReply(a), newInbox(a), newOutbox(a), newShow(a), newThread(a), newSearch(a), newSummarize(a),
 		newRead(a), newAck(a), newWait(a), newContact(a))
 	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a),
-		newCheck(a), newGuard(a))
+		newCheck(a), newGuard(a), newSlot(a))
 	add(groupSee, newStatus(a), newAgents(a), newWhois(a), newLog(a), newWatch(a))
 	add(groupCare, newHooks(a), newReindex(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))
 	root.AddCommand(newHook(a), newMan(a))
