@@ -579,6 +579,54 @@ type SlotReleased struct {
 	ReleasedAt TS   `json:"released_at"`
 }
 
+// Product is a named set of projects.
+type Product struct {
+	ID         string `json:"id"` // the uid: the contract has both
+	ProductUID string `json:"product_uid"`
+	Name       string `json:"name"`
+	CreatedAt  TS     `json:"created_at"`
+}
+
+// ProductView is a product with what belongs to it.
+type ProductView struct {
+	Product
+	Projects []ProjectRow `json:"projects"`
+}
+
+// ProductLinked is the answer to LinkProduct.
+type ProductLinked struct {
+	Product Product `json:"product"`
+	Project Project `json:"project"`
+	Linked  bool    `json:"linked"`
+}
+
+// ProductHit is a message that a search of a product found.
+type ProductHit struct {
+	SearchHit
+	ProjectID string `json:"project_id"`
+	Project   string `json:"project"` // human_key
+}
+
+// ProductRow is a message in somebody's inbox in one of a product's projects.
+type ProductRow struct {
+	InboxRow
+	Project string `json:"project"` // human_key
+}
+
+// ProductSummary is what a thread says in all projects of a product.
+type ProductSummary struct {
+	ThreadSummary
+	Examples []ProductExample `json:"examples,omitempty"`
+}
+
+// ProductExample is a message that a summary is of.
+type ProductExample struct {
+	ID        string `json:"id"`
+	Subject   string `json:"subject"`
+	From      string `json:"from"`
+	CreatedTS TS     `json:"created_ts"`
+}
+
 // ForceResult is the answer to ForceRelease.
 type ForceResult struct {
 	Released        int               `json:"released"`
