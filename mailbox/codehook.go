@@ -55,23 +55,25 @@ func (b *Box) GuardUninstall(ctx context.Context) (GuardRemoved, error) {
 }
 
 // OpenCode returns the mailbox of the repository at path, whose commits a guard is to
-// check. Its guard asks the mailbox of that repository and no other, so a key, where one
-// is given, must name the same.
-func (p *Projects) OpenCode(ctx context.Context, key, path string) (*Box, error) {
+// check, as [Projects.Open] does. Its guard asks the mailbox of that repository and no
+// other, so a key, where one is given, must name the same.
+func (p *Projects) OpenCode(ctx context.Context, key, path string) (b *Box, release func(), err error) {
 	if !filepath.IsAbs(path) {
-		return nil, mail.Errorf(mail.Invalid, "%q is no absolute path of a repository", path).With("argument", "code_repo_path")
+		return nil, nil, mail.Errorf(mail.Invalid, "%q is no absolute path of a repository", path).With("argument", "code_repo_path")
 	}
-	b, err := p.Open(ctx, path)
-	if err != nil || key == "" {
-		return b, err
+	if b, release, err = p.Open(ctx, path); err != nil || key == "" {
+		return b, release, err
 	}
-	other, err := p.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if mine, named := b.Project(), other.Project(); mine.ID != named.ID {
-		return nil, mail.Errorf(mail.Invalid, "%q is another repository than %q: a guard asks the mailbox of the repository that it guards", path, named.HumanKey).
+	other, done, err := p.Open(ctx, key)
+	if err == nil {
+		mine, named := b.Project(), other.Project()
+		done()
+		if mine.ID == named.ID {
+			return b, release, nil
+		}
+		err = mail.Errorf(mail.Invalid, "%q is another repository than %q: a guard asks the mailbox of the repository that it guards", path, named.HumanKey).
 			With("argument", "code_repo_path").Hint("leave project_key out, or give %s", mine.HumanKey)
 	}
-	return b, nil
+	release()
+	return nil, nil, err
 }

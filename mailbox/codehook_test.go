@@ -69,9 +69,11 @@ func TestOpenCode(t *testing.T) {
 	p := NewProjects(Options{Dir: w.dir, Environ: w.env})
 	t.Cleanup(p.Close)
 	for _, key := range []string{"", w.dir, filepath.Join(w.dir, "src", "auth")} {
-		if b, err := p.OpenCode(w.ctx, key, filepath.Join(w.dir, "src")); err != nil || b.Project().ID != w.box.Project().ID {
-			t.Errorf("%q: %v", key, err)
+		b, release, err := p.OpenCode(w.ctx, key, filepath.Join(w.dir, "src"))
+		if err != nil || b.Project().ID != w.box.Project().ID {
+			t.Fatalf("%q: %v", key, err)
 		}
+		release()
 	}
 	for _, tt := range []struct {
 		key, path string
@@ -79,10 +81,10 @@ func TestOpenCode(t *testing.T) {
 	}{
 		{"", "src", mail.Invalid}, {"", "", mail.Invalid}, {other.dir, w.dir, mail.Invalid}, {"nowhere", w.dir, mail.NotFound},
 	} {
-		_, err := p.OpenCode(w.ctx, tt.key, tt.path)
+		_, _, err := p.OpenCode(w.ctx, tt.key, tt.path)
 		wantCode(t, err, tt.code)
 	}
-	if _, err := p.OpenCode(w.ctx, "", t.TempDir()); err == nil {
+	if _, _, err := p.OpenCode(w.ctx, "", t.TempDir()); err == nil {
 		t.Error("no repository there")
 	}
 }

@@ -23,15 +23,31 @@ type SessionRequest struct {
 
 // SessionStart is the answer to StartSession.
 type SessionStart struct {
-	Project      Project       `json:"project"`
+	Project      ProjectRow    `json:"project"`
 	Agent        Agent         `json:"agent"`
 	Reservations ReserveResult `json:"file_reservations"`
 	Inbox        []InboxRow    `json:"inbox"`
 }
 
+// StartSession is [Box.StartSession] in the project of a path, which is made if need be;
+// "" is that of [Projects.Open]. The mailbox is the caller's until release is called, and
+// nil only if it could not be had.
+func (p *Projects) StartSession(ctx context.Context, humanKey string, r SessionRequest) (out SessionStart, b *Box, release func(), err error) {
+	if humanKey != "" {
+		if _, err := p.Ensure(ctx, humanKey); err != nil {
+			return out, nil, nil, err
+		}
+	}
+	if b, release, err = p.Open(ctx, humanKey); err != nil {
+		return out, nil, nil, err
+	}
+	out, err = b.StartSession(ctx, r)
+	return out, b, release, err
+}
+
 // StartSession registers an agent, reserves files for it, and reads its inbox.
 func (b *Box) StartSession(ctx context.Context, r SessionRequest) (SessionStart, error) {
-	out := SessionStart{Project: b.Project(), Reservations: ReserveResult{Granted: []Granted{}, Conflicts: []PathConflict{}}}
+	out := SessionStart{Reservations: ReserveResult{Granted: []Granted{}, Conflicts: []PathConflict{}}}
 	if len(r.Reserve.Patterns) > 0 {
 		if err := b.mayReserve(ctx, r.Reserve); err != nil {
 			return out, err
@@ -44,6 +60,7 @@ func (b *Box) StartSession(ctx context.Context, r SessionRequest) (SessionStart,
 	if out.Agent, err = b.Register(ctx, r.Agent); err != nil {
 		return out, err
 	}
+	out.Project = ProjectRow{b.Project(), TS(b.created(ctx))}
 	who := out.Agent.Actor()
 	if len(r.Reserve.Patterns) > 0 {
 		if out.Reservations, err = b.Reserve(ctx, who, r.Reserve); err != nil {

@@ -23,7 +23,7 @@ func TestStartSession(t *testing.T) {
 	w.hold(blue, "src/**")
 	s, err := w.box.StartSession(w.ctx, SessionRequest{Agent: profile("greencastle"),
 		Reserve: ReserveRequest{Patterns: []string{"src/auth/**", "doc/**"}, Partial: true}})
-	if err != nil || s.Agent.ID != green.ID || s.Agent.Program != "codex" || s.Project != w.box.Project() {
+	if err != nil || s.Agent.ID != green.ID || s.Agent.Program != "codex" || s.Project.Project != w.box.Project() {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if r := s.Reservations; len(r.Granted) != 1 || r.Granted[0].PathPattern != "doc/**" || !r.Granted[0].Exclusive || len(r.Conflicts) != 1 {

@@ -349,7 +349,7 @@ func (p *Projects) SummarizeProduct(ctx context.Context, key, thread string, q S
 	out := ProductSummary{ThreadSummary: ThreadSummary{ThreadID: thread, MessagesRead: all.read, Summary: p.opt.Digest.Summarize(all.messages, name, q.Tokens)}}
 	if q.Refine {
 		s := &out.Summary
-		if out.Refinement, err = last.refine(ctx, []writing{all}, name, s, mail.SummaryEntries, &s.KeyPoints, &s.ActionItems, q.Tokens); err != nil {
+		if out.Refinement, err = last.refine(ctx, q, []writing{all}, name, s, mail.SummaryEntries, &s.KeyPoints, &s.ActionItems, q.Tokens); err != nil {
 			return ProductSummary{}, err
 		}
 	}

@@ -220,13 +220,17 @@ func (c *call) open(ctx context.Context) (*mailbox.Box, error) {
 		if key == "" && c.given("project_key") {
 			return nil, mail.Errorf(mail.Invalid, "%s: project_key must not be empty", c.tool.name).With("argument", "project_key").Hint("%s", c.tool.example())
 		}
-		var err error
-		if c.box, c.release, err = c.server.projects.Open(ctx, key); err != nil {
+		b, release, err := c.server.projects.Open(ctx, key)
+		if err != nil {
 			return nil, err
 		}
+		c.hold(b, release)
 	}
 	return c.box, nil
 }
+
+// hold makes a mailbox the one that the call is about, until it has been answered.
+func (c *call) hold(b *mailbox.Box, release func()) { c.box, c.release = b, release }
 
 // close ends the call. Nothing uses its mailbox any more.
 func (c *call) close() {

@@ -19,11 +19,10 @@ import (
 
 // missing are tools of the contract that are not here yet.
 var missing = []string{
-	"ensure_project", "deregister_agent", "whois", "create_agent_identity", "list_window_identities", "rename_window", "expire_window",
+	"deregister_agent", "whois", "create_agent_identity", "list_window_identities", "rename_window", "expire_window",
 	"request_contact", "respond_contact", "list_contacts", "set_contact_policy",
 
-	"acquire_build_slot", "renew_build_slot", "release_build_slot", "ensure_product", "products_link", "search_messages_product",
-	"fetch_inbox_product", "summarize_thread_product", "delete_agent",
+	"delete_agent",
 }
 
 // later are parameters and fields of tools that are here, which are not here yet.
@@ -57,7 +56,7 @@ var spelled = map[string]string{
 	"reply_message deliveries":                "array of {project,payload:{id,from,to,cc,bcc,subject,thread_id}}",
 	"fetch_inbox (array)":                     "{id,project_id,sender_id,thread_id,topic,subject,importance,ack_required,created_ts,attachments,from,kind}",
 	"fetch_topic (array)":                     "{id,subject,importance,created_ts,from,body_md}",
-	"fetch_inbox_product (array)":             "=fetch_inbox",
+	"fetch_inbox_product (array)":             "{id,project_id,sender_id,thread_id,topic,subject,importance,ack_required,created_ts,attachments,from,kind}",
 	"list_contacts (array) python":            "{to,to_project,status,updated_ts,expires_ts}",
 	"list_contacts (array)":                   "{to,status,reason,updated_ts,expires_ts}",
 	"fetch_summary (array)":                   "{id,summary_text,start_ts,end_ts,source_message_count,source_thread_ids,llm_model,cost_usd,created_ts}",

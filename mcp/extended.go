@@ -91,7 +91,7 @@ func callExtendedTool(ctx context.Context, c *call) (any, error) {
 		return nil, e
 	}
 	v, err := t.run(ctx, &inner)
-	c.box, c.who = inner.box, inner.who
+	c.box, c.release, c.who = inner.box, inner.release, inner.who
 	if err != nil {
 		return nil, err
 	}

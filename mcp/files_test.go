@@ -257,7 +257,7 @@ func TestGuardTools(t *testing.T) {
 	if e := c.fails("install_precommit_guard", map[string]any{"code_repo_path": "src"}); e.Type != "INVALID_ARGUMENT" {
 		t.Errorf("%+v", e)
 	}
-	if e := c.fails("install_precommit_guard", map[string]any{"code_repo_path": t.TempDir()}); e.Data["code"] != "no_repo" {
+	if e := c.fails("install_precommit_guard", map[string]any{"code_repo_path": t.TempDir()}); e.Data["code"] != "not_found" {
 		t.Errorf("%+v", e)
 	}
 }

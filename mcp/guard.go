@@ -25,7 +25,8 @@ var guardTools = []tool{
 }
 
 func installGuard(ctx context.Context, c *call) (any, error) {
-	b, err := c.server.projects.OpenCode(ctx, c.text("project_key"), c.text("code_repo_path"))
+	b, release, err := c.server.projects.OpenCode(ctx, c.text("project_key"), c.text("code_repo_path"))
+	c.hold(b, release)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,8 @@ func installGuard(ctx context.Context, c *call) (any, error) {
 }
 
 func uninstallGuard(ctx context.Context, c *call) (any, error) {
-	b, err := c.server.projects.OpenCode(ctx, "", c.text("code_repo_path"))
+	b, release, err := c.server.projects.OpenCode(ctx, "", c.text("code_repo_path"))
+	c.hold(b, release)
 	if err != nil {
 		return nil, err
 	}

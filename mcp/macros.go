@@ -101,16 +101,12 @@ func startSession(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.server.projects.Open(ctx, c.text("human_key"))
-	if err != nil {
-		return nil, err
-	}
-	c.box = b
 	r := mailbox.SessionRequest{Agent: c.profile(), Inbox: mailbox.InboxQuery{Page: page},
 		Reserve: mailbox.ReserveRequest{Patterns: c.texts("file_reservation_paths"), TTL: c.seconds("file_reservation_ttl_seconds"),
 			Reason: c.text("file_reservation_reason"), Partial: true}}
 	r.Agent.Name = c.text("agent_name")
-	s, err := b.StartSession(ctx, r)
+	s, b, release, err := c.server.projects.StartSession(ctx, c.text("human_key"), r)
+	c.hold(b, release)
 	if s.Agent.ID != "" { // registered, whatever came after
 		c.acts(b, s.Agent.Actor())
 	}
@@ -167,10 +163,11 @@ func contactHandshake(ctx context.Context, c *call) (any, error) {
 		r.Missing = &p
 	}
 	if to := c.text("to_project"); to != "" {
-		other, err := c.server.projects.Open(ctx, to)
+		other, release, err := c.server.projects.Open(ctx, to)
 		if err != nil {
 			return nil, err
 		}
+		defer release()
 		r.Project = other.Project()
 	}
 	return b.ContactHandshake(ctx, who, r)

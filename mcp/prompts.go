@@ -95,6 +95,7 @@ func (s *Server) prompt(p prompt) server.PromptHandlerFunc {
 			return nil, protocolError(err)
 		}
 		c := &call{server: s, tool: &p.tool, args: args, header: req.Header, session: s.session(ctx)}
+		defer c.close()
 		v, err := p.run(ctx, c)
 		if err != nil {
 			return nil, protocolError(err)
@@ -128,10 +129,11 @@ func (c completions) CompleteResourceArgument(ctx context.Context, _ string, arg
 // complete never fails: where nothing is known, nothing is offered.
 func (c completions) complete(ctx context.Context, arg mcp.CompleteArgument, known map[string]string) (*mcp.Completion, error) {
 	none := &mcp.Completion{Values: []string{}}
-	b, err := c.s.projects.Open(ctx, known["project"])
+	b, release, err := c.s.projects.Open(ctx, known["project"])
 	if err != nil {
 		return none, nil
 	}
+	defer release()
 	var all []string
 	switch arg.Name {
 	case "agent", "to":

@@ -92,6 +92,7 @@ func (s *Server) read(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.R
 	if err != nil {
 		return nil, protocolError(err)
 	}
+	defer c.close()
 	v, err := r.run(ctx, c)
 	if err != nil {
 		return nil, protocolError(err)
