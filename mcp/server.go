@@ -3,8 +3,10 @@ package mcp
 import (
 	"context"
 	"log"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/git-agentmail/git-agentmail/mail"
@@ -37,6 +39,7 @@ type Server struct {
 	notices   notices
 	stats     stats
 	stdio     *session // the one client of standard input and output; nil over HTTP
+	threads   threads  // its sessions, where it says that it has several
 }
 
 // New returns a server. It opens no repository: that waits for the first call that
@@ -46,6 +49,7 @@ func New(opt Options) *Server {
 	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{}}
 	hooks := &server.Hooks{}
 	hooks.AddAfterListTools(s.listOnly)
+	hooks.AddBeforeCallTool(s.nameNear)
 	s.mcp = server.NewMCPServer("agentmail", opt.Version,
 		server.WithTitle("git-agentmail"),
 		server.WithInstructions(instructions),
@@ -77,6 +81,7 @@ func (s *Server) Close() {
 	if s.stdio != nil {
 		s.stdio.close()
 	}
+	s.threads.close()
 	s.projects.Close()
 }
 
@@ -90,6 +95,22 @@ func (s *Server) listOnly(_ context.Context, _ any, _ *mcp.ListToolsRequest, r *
 		}
 	}
 	r.Tools = kept
+}
+
+// nameNear puts what was meant into the name of a tool that does not exist: the library
+// makes its error of that name alone.
+func (s *Server) nameNear(_ context.Context, _ any, r *mcp.CallToolRequest) {
+	name := r.Params.Name
+	if s.byName[name] != nil || s.mcp.GetTool(name) != nil {
+		return
+	}
+	if len(name) > 60 {
+		name = strings.ToValidUTF8(name[:60], "") + "…"
+	}
+	if near := mail.Nearest(name, slices.Collect(maps.Keys(s.byName))); len(near) > 0 {
+		name += " (did you mean " + strings.Join(near, ", ") + "?)"
+	}
+	r.Params.Name = name
 }
 
 // handle adapts one tool to the library. Errors are answers: an error of the protocol
@@ -107,7 +128,7 @@ func (s *Server) handle(t *tool) server.ToolHandlerFunc {
 			return failure(mail.Errorf(mail.Invalid, "%s: arguments is an object, not %s", t.name, shorten(r.Params.Arguments)).
 				Typed("TYPE_ERROR").Hint("%s", t.example())), nil
 		}
-		return s.call(ctx, t, given, r.Header), nil
+		return s.call(withThread(ctx, r.Params.Meta), t, given, r.Header), nil
 	}
 }
 
@@ -129,15 +150,27 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 }
 
 // session returns what is remembered of the client that calls, nil if nothing is.
-func (s *Server) session(context.Context) *session { return s.stdio }
+func (s *Server) session(ctx context.Context) *session {
+	if s.stdio == nil {
+		return nil
+	}
+	if key, ok := ctx.Value(threadKey{}).(string); ok {
+		return s.threads.thread(s.stdio, key)
+	}
+	return s.stdio
+}
 
 // caller is what is known of who makes a call: a coding agent, whoever it is.
 func (s *Server) caller(c *call) mailbox.Caller {
 	caller := mailbox.Caller{Client: true, As: strings.TrimSpace(c.header.Get("X-Agent"))}
-	if s.stdio != nil {
-		caller.Session, caller.Ancestors = s.stdio.client.Key, s.opt.Ancestors
-	} else {
+	switch {
+	case s.stdio == nil:
 		caller.Getenv = func(string) string { return "" } // the server's own surroundings say nothing of its clients
+	case c.session == nil:
+	case c.session.keyed:
+		caller.Session = c.session.client.Key
+	default:
+		caller.Session, caller.Ancestors = c.session.client.Key, s.opt.Ancestors
 	}
 	return caller
 }

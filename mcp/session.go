@@ -1,10 +1,12 @@
 package mcp
 
 import (
+	"context"
 	"slices"
 	"sync"
 
 	"github.com/git-agentmail/git-agentmail/mailbox"
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // session is what the server remembers of one client. Over standard input and output
@@ -14,6 +16,7 @@ type session struct {
 	mu     sync.Mutex
 	agents map[string][]used // by project
 	client *mailbox.Session  // the program on the other side, where it is known and alone
+	keyed  bool              // client has a key of its own with each call: its ancestors say less
 	kept   map[string]*kept  // by worktree, which outlives the mailbox that was opened in it
 }
 
@@ -90,4 +93,55 @@ func (s *session) close() {
 		k.close()
 	}
 	s.kept = nil
+}
+
+// threads are the sessions of one client that runs several and says with each call which
+// one makes it: a subagent is not the agent that started it.
+type threads struct {
+	mu    sync.Mutex
+	byKey map[string]*session
+}
+
+// maxThreads is how many are remembered; beyond that a call has no session.
+const maxThreads = 1000
+
+// thread returns the session with the given key, of the program that first tells of.
+func (t *threads) thread(first *session, key string) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byKey[key]
+	if s == nil && len(t.byKey) < maxThreads {
+		client := *first.client
+		client.Key = key
+		s = &session{client: &client, keyed: true}
+		if t.byKey == nil {
+			t.byKey = map[string]*session{}
+		}
+		t.byKey[key] = s
+	}
+	return s
+}
+
+func (t *threads) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.byKey {
+		s.close()
+	}
+	clear(t.byKey)
+}
+
+type threadKey struct{}
+
+// withThread keeps in the context which of its sessions the client says is calling. Codex
+// says so, by the key that it also gives its hooks.
+func withThread(ctx context.Context, meta *mcp.Meta) context.Context {
+	if meta == nil {
+		return ctx
+	}
+	turn, _ := meta.AdditionalFields["x-codex-turn-metadata"].(map[string]any)
+	if key, _ := turn["session_id"].(string); key != "" && len(key) <= 200 {
+		return context.WithValue(ctx, threadKey{}, key)
+	}
+	return ctx
 }
