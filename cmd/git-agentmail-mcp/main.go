@@ -7,6 +7,8 @@ import (
 	"context"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/git-agentmail/git-agentmail/cmd/cli"
 	"github.com/git-agentmail/git-agentmail/internal/refine"
@@ -26,6 +28,7 @@ func process() cli.IO {
 
 // serve speaks to the coding agents that the command line asks for.
 func serve(ctx context.Context, std cli.IO, s cli.Served) error {
+	signal.Ignore(syscall.SIGPIPE) // a client that is gone does not take with it what it asked for
 	srv := mcp.New(mcp.Options{
 		Mailbox: s.Mailbox, Profile: mcp.Profile(s.Profile), Version: s.Version, Binary: s.Binary,
 		Getenv: os.Getenv, Ancestors: std.Ancestors, Log: log.New(std.Err, "agentmail: ", 0),
