@@ -38,18 +38,22 @@ type Server struct {
 	mcp       *server.MCPServer
 	notices   notices
 	stats     stats
-	stdio     *session // the one client of standard input and output; nil over HTTP
-	threads   threads  // its sessions, where it says that it has several
+	watched   *subscriptions
+	stdio     *session  // the one client of standard input and output; nil over HTTP
+	threads   threads   // its sessions, where it says that it has several
+	http      *sessions // the clients over HTTP; nil without it
 }
 
 // New returns a server. It opens no repository: that waits for the first call that
 // needs one, so that a client is answered wherever it starts us.
 func New(opt Options) *Server {
 	opt.Mailbox.Signals = signals(opt.Getenv)
-	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{}}
+	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{},
+		watched: newSubscriptions()}
 	hooks := &server.Hooks{}
 	hooks.AddAfterListTools(s.listOnly)
 	hooks.AddBeforeCallTool(s.nameNear)
+	s.watched.hook(hooks)
 	s.mcp = server.NewMCPServer("agentmail", opt.Version,
 		server.WithTitle("git-agentmail"),
 		server.WithInstructions(instructions),
@@ -151,6 +155,11 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 
 // session returns what is remembered of the client that calls, nil if nothing is.
 func (s *Server) session(ctx context.Context) *session {
+	if s.http != nil {
+		if client := server.ClientSessionFromContext(ctx); client != nil {
+			return s.http.get(client.SessionID())
+		}
+	}
 	if s.stdio == nil {
 		return nil
 	}

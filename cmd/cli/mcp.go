@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 // Served is what the second program needs to serve coding agents.
 type Served struct {
 	Profile string          // which tools it lists: lean, core, full; "" leaves it to the environment
+	HTTP    string          // address to listen at; "" is standard input and output
 	Mailbox mailbox.Options // for the mailboxes that it opens
 	Version string
 	Binary  string // absolute path of git-agentmail, the fallback of hooks that it puts in
@@ -33,20 +36,25 @@ This verb is run by git-agentmail-mcp, which is installed with git-agentmail.`,
 		Example: `  claude mcp add --scope project agentmail -- git-agentmail mcp
   git agentmail mcp --tools full`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.std.Serve == nil {
-				return a.handOver()
-			}
-			s.Binary = a.self()
-			s.Mailbox = mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest}
-			if err := a.std.Serve(cmd.Context(), a.std, s); err != nil {
-				return mail.Errorf(mail.Internal, "%w", err)
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), s) },
 	}
 	cmd.Flags().Var(profileFlag{&s.Profile}, "tools", "list these tools: lean, core or full (default lean)")
 	return cmd
+}
+
+// serve hands over to the second program, or is it and serves.
+func (a *app) serve(ctx context.Context, s Served) error {
+	if a.std.Serve == nil {
+		return a.handOver()
+	}
+	s.Binary = a.self()
+	s.Mailbox.Environ, s.Mailbox.Now, s.Mailbox.Report, s.Mailbox.Digest = a.std.Env, a.std.Now, a.note, a.std.Digest
+	err := a.std.Serve(ctx, a.std, s)
+	var known *mail.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return mail.Errorf(mail.Internal, "%w", err)
 }
 
 // profileFlag is the name of a set of tools.

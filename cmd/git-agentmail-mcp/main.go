@@ -34,5 +34,8 @@ func serve(ctx context.Context, std cli.IO, s cli.Served) error {
 		Getenv: os.Getenv, Ancestors: std.Ancestors, Log: log.New(std.Err, "agentmail: ", 0),
 	})
 	defer srv.Close()
+	if s.HTTP != "" {
+		return srv.HTTP(ctx, s.HTTP)
+	}
 	return srv.Stdio(ctx, std.In, std.Out)
 }
