@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"os/exec"
 	"slices"
 	"sort"
@@ -90,6 +91,16 @@ func (o *objects) remembers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.recent) > 0
+}
+
+// remembered is a copy of what needs no git and of what was read.
+func (o *objects) remembered() recent {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known := recent{}
+	maps.Copy(known, o.recent)
+	maps.Copy(known, o.seen)
+	return known
 }
 
 func (o *objects) setRecent(r recent) {

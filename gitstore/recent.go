@@ -81,12 +81,7 @@ func (s *Store) hasPack(sum string) bool {
 // keepRecent makes of what was known, and of what a write has read and written, what the
 // next one will ask for. pack is the hash in the name of the pack with it.
 func (s *Store) keepRecent(n *newObjects, pack string) {
-	known := recent{}
-	s.objects.mu.Lock() // others may read
-	for _, some := range []recent{s.objects.recent, s.objects.seen} {
-		maps.Copy(known, some)
-	}
-	s.objects.mu.Unlock()
+	known := s.objects.remembered() // other calls read and write it meanwhile
 	for _, oid := range n.replaced {
 		delete(known, oid)
 	}
@@ -103,7 +98,7 @@ func (s *Store) keepRecent(n *newObjects, pack string) {
 		known = nil
 	}
 	s.objects.setRecent(known)
-	s.saveRecent(pack)
+	s.saveRecent(known, pack)
 }
 
 func (r recent) size() (n int) {
@@ -126,13 +121,13 @@ func (s *Store) recentPack() string {
 }
 
 // saveRecent writes what the next writer will ask for, which is in a pack.
-func (s *Store) saveRecent(pack string) {
-	if len(s.objects.recent) == 0 {
+func (s *Store) saveRecent(known recent, pack string) {
+	if len(known) == 0 {
 		os.Remove(s.repo.CachePath(recentFile)) // should it stay, it is not wrong, only of no use
 		return
 	}
 	data := []byte(recentMagic + pack + "\n")
-	for _, ob := range s.objects.recent {
+	for _, ob := range known {
 		data = append(fmt.Appendf(data, "%s %d\n", ob.kind, len(ob.data)), ob.data...)
 	}
 	s.WriteCache(recentFile, data)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -126,4 +127,30 @@ func TestRecent(t *testing.T) {
 		t.Error("more is kept than is worth it")
 	}
 	put(t, s, "mail/wide/one", "x")
+}
+
+// TestRecentTogether: writers in one process do not disturb each other's memory.
+func TestRecentTogether(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	s := open(t, env, newRepo(t, env), Options{})
+	defer s.Close()
+	put(t, s, "contacts/a/b", "x")
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 5 {
+				s.Recall()
+				if sn, err := s.Snapshot(context.Background()); err != nil {
+					t.Error(err)
+				} else if files, err := sn.List(context.Background(), "contacts/a/", nil); err != nil {
+					t.Error(err)
+				} else if err := sn.Read(context.Background(), files, func(File) error { return nil }); err != nil {
+					t.Error(err)
+				}
+				put(t, s, fmt.Sprintf("mail/2026/%d-%d", i, n), "x")
+			}
+		})
+	}
+	all.Wait()
 }

@@ -117,7 +117,9 @@ func initialize(version string) string {
 func (w *web) session(version string) string {
 	w.t.Helper()
 	status, body, h := w.do("POST", "/mcp", initialize(version), asJSON, accepts)
-	var r struct{ Result struct{ ProtocolVersion string } }
+	var r struct {
+		Result struct{ ProtocolVersion string }
+	}
 	if json.Unmarshal([]byte(body), &r); status != 200 || r.Result.ProtocolVersion != version || h.Get("Mcp-Session-Id") == "" {
 		w.t.Fatalf("%s: %d %s", version, status, body)
 	}
