@@ -34,6 +34,16 @@ var diffFlags = []string{"--no-renames", "--ignore-submodules=none", "--name-sta
 // paths that differ from all parents count: the rest is carried, not made here.
 // merging adds parents that git has not written down yet.
 func (r *Repo) Staged(ctx context.Context, merging []OID) ([]Changed, error) {
+	if len(merging) == 0 && !r.Merging() {
+		if list, ok := r.stagedFiles(); ok {
+			return list, nil
+		}
+	}
+	return r.askStaged(ctx, merging)
+}
+
+// askStaged asks git, in a merge too.
+func (r *Repo) askStaged(ctx context.Context, merging []OID) ([]Changed, error) {
 	list, err := r.diffIndex(ctx, "HEAD")
 	var ge *gitError
 	if errors.As(err, &ge) && !r.HasHead(ctx) {

@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"errors"
 	"io"
@@ -30,9 +31,7 @@ func (r *Repo) headFiles() (c Commit, ok bool) {
 	now, parent := l.commit(head)
 	before, _ := l.commit(parent)
 	c = Commit{OID: head}
-	c.Changed = l.diff(nil, "", before, now)
-	// As git lists them: by the bytes of the path.
-	slices.SortFunc(c.Changed, func(a, b Changed) int { return strings.Compare(a.Path, b.Path) })
+	c.Changed = l.diff(nil, "", before, now, func(_ string, oid OID) []treeEntry { return l.tree(oid) })
 	return c, l.err == nil
 }
 
@@ -148,42 +147,45 @@ func (l *loose) commit(oid OID) (tree, parent OID) {
 			return tree, parent
 		}
 	}
-	if l.err == nil {
-		l.err = errOddObject
-	}
+	l.odd()
 	return "", ""
 }
 
-// diff adds to list what differs below dir, which has a closing slash. An empty tree
-// is one that is not there.
-func (l *loose) diff(list []Changed, dir string, before, after OID) []Changed {
-	type pair struct{ before, after treeEntry }
-	names := map[string]pair{}
-	for _, e := range l.tree(before) {
-		names[e.name] = pair{before: e}
+func (l *loose) odd() {
+	if l.err == nil {
+		l.err = errOddObject
 	}
-	for _, e := range l.tree(after) {
-		names[e.name] = pair{names[e.name].before, e}
-	}
-	for name, p := range names {
-		a, b := p.before, p.after
-		if a.oid == b.oid && a.mode == b.mode {
-			continue
+}
+
+// diff adds to list what differs in a directory between two trees, in git's order. after
+// says what is in a directory of the second one, given the path, with a closing slash, and
+// the tree. An empty tree is one that is not there.
+func (l *loose) diff(list []Changed, dir string, from, to OID, after func(dir string, tree OID) []treeEntry) []Changed {
+	old, now := l.ordered(l.tree(from)), l.ordered(after(dir, to))
+	for len(old)+len(now) > 0 {
+		var a, b treeEntry // of one key, which keeps files and directories apart
+		if len(now) == 0 || len(old) > 0 && old[0].key() <= now[0].key() {
+			a = old[0]
 		}
-		path := dir + name
-		if a.dir || b.dir { // what is no directory on one side has no tree there
-			list = l.diff(list, path+"/", treeOf(a), treeOf(b))
+		if a.mode == "" || len(now) > 0 && now[0].key() == a.key() {
+			b, now = now[0], now[1:]
 		}
-		isFile, wasFile := b.mode != "" && !b.dir, a.mode != "" && !a.dir
+		if a.mode != "" {
+			old = old[1:]
+		}
+		path := dir + cmp.Or(a.name, b.name)
 		switch {
-		case wasFile && isFile && kindOf(a.mode) == kindOf(b.mode):
-			list = append(list, Changed{path, "M"})
-		case wasFile && isFile:
-			list = append(list, Changed{path, "T"})
-		case wasFile:
+		case a.oid == b.oid && a.mode == b.mode:
+		case a.dir || b.dir:
+			list = l.diff(list, path+"/", a.oid, b.oid, after)
+		case b.mode == "":
 			list = append(list, Changed{path, "D"})
-		case isFile:
+		case a.mode == "":
 			list = append(list, Changed{path, "A"})
+		case kindOf(a.mode) != kindOf(b.mode):
+			list = append(list, Changed{path, "T"})
+		default:
+			list = append(list, Changed{path, "M"})
 		}
 	}
 	return list
@@ -194,13 +196,10 @@ func (l *loose) tree(oid OID) []treeEntry {
 		return nil
 	}
 	list, err := parseTree(oid, l.read(oid, "tree"))
-	for i, e := range list {
+	for _, e := range list {
 		switch e.mode {
 		case modeTree, modeBlob, "100755", "120000", "160000":
 		default:
-			err = errOddObject
-		}
-		if e.name == "" || i > 0 && (list[i-1].key() >= e.key() || list[i-1].name == e.name) {
 			err = errOddObject
 		}
 	}
@@ -213,11 +212,18 @@ func (l *loose) tree(oid OID) []treeEntry {
 	return list
 }
 
-func treeOf(e treeEntry) OID {
-	if e.dir {
-		return e.oid
+// ordered returns what is in a directory if it is in git's order and no name is there
+// twice, as a file and a directory either: those need not be neighbours.
+func (l *loose) ordered(list []treeEntry) []treeEntry {
+	byKey := func(e treeEntry, key string) int { return strings.Compare(e.key(), key) }
+	for i, e := range list {
+		_, twice := slices.BinarySearchFunc(list[:i], e.name, byKey)
+		if e.name == "" || twice || i > 0 && list[i-1].key() >= e.key() {
+			l.odd()
+			return nil
+		}
 	}
-	return ""
+	return list
 }
 
 // kindOf is a mode without its permissions: a file, a link or a submodule.

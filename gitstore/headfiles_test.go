@@ -31,45 +31,15 @@ func TestHeadFiles(t *testing.T) {
 		user(t, env, sub, "commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
 		modules = append(modules, git(t, env, sub, "rev-parse", "HEAD"))
 	}
-	change := func() {
-		// Few names, so that files and directories take each other's places.
-		names := []string{"a", "b", "a.b", "a-b", "ab", "new\nline", "\xff", "é"}
-		var path string
-		for range 1 + r.IntN(3) {
-			path = filepath.Join(path, names[r.IntN(len(names))])
-		}
-		full := filepath.Join(dir, path)
-		for p := filepath.Dir(full); len(p) > len(dir); p = filepath.Dir(p) {
-			if st, err := os.Lstat(p); err == nil && !st.IsDir() {
-				os.Remove(p)
-			}
-		}
-		if kind := r.IntN(8); kind > 0 {
-			if st, err := os.Lstat(full); err == nil && (st.IsDir() || kind != 2) {
-				os.RemoveAll(full)
-			}
-			os.MkdirAll(filepath.Dir(full), 0o777)
-			switch kind {
-			case 1: // deleted
-			case 2:
-				if os.Chmod(full, 0o777) == nil {
-					return
-				}
-				fallthrough
-			case 3:
-				os.Symlink(fmt.Sprint(r.IntN(3)), full)
-			default:
-				os.WriteFile(full, []byte(fmt.Sprint(r.IntN(5))), 0o666)
-			}
-			return
-		}
-		git(t, env, dir, "update-index", "--add", "--cacheinfo", "160000,"+modules[r.IntN(2)]+",module")
-	}
 	repo := find(t, env, dir)
 	read := 0
 	for i := range 80 {
 		for range 1 + r.IntN(6) {
-			change()
+			if r.IntN(8) == 0 {
+				git(t, env, dir, "update-index", "--add", "--cacheinfo", "160000,"+modules[r.IntN(2)]+",module")
+			} else {
+				scramble(r, dir)
+			}
 		}
 		git(t, env, dir, "-c", "core.safecrlf=false", "add", "-A", "--", ".", ":(exclude)module")
 		user(t, env, dir, "commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
@@ -144,19 +114,21 @@ func TestHeadFiles(t *testing.T) {
 		return git(t, env, dir, "hash-object", "-w", "-t", kind, "--literally", file)
 	}
 	blob, _ := hex.DecodeString(raw("blob", "x"))
+	empty, _ := hex.DecodeString(emptyTree)
 	entry := func(name string) string { return "100644 " + name + "\x00" + string(blob) }
 	who := "author U <u@example.com> 1700000000 +0000\ncommitter U <u@example.com> 1700000000 +0000\n\nx\n"
 	good, other, back := raw("tree", entry("a")), raw("tree", entry("b")), git(t, env, dir, "rev-parse", "HEAD")
 	tip = raw("commit", "tree "+other+"\nparent "+back+"\n"+who)
 	for what, odd := range map[string]string{
-		"a name twice":     raw("commit", "tree "+raw("tree", entry("a")+entry("a"))+"\nparent "+tip+"\n"+who),
-		"a bad order":      raw("commit", "tree "+raw("tree", entry("b")+entry("a"))+"\nparent "+tip+"\n"+who),
-		"a second tree":    raw("commit", "tree "+good+"\ntree "+other+"\nparent "+tip+"\n"+who),
-		"a late parent":    raw("commit", "tree "+good+"\n"+who[:42]+"parent "+tip+"\n"+who[42:]),
-		"no name":          raw("commit", "tree "+raw("tree", entry(""))+"\nparent "+tip+"\n"+who),
-		"no tree":          raw("commit", "parent "+tip+"\n"+who),
-		"too wide to read": raw("commit", "tree "+raw("tree", wide(string(blob)))+"\nparent "+tip+"\n"+who),
-		"too long to read": raw("commit", "tree "+good+"\nparent "+tip+"\n"+who+strings.Repeat("long ", looseLimit)),
+		"a name twice":            raw("commit", "tree "+raw("tree", entry("a")+entry("a"))+"\nparent "+tip+"\n"+who),
+		"both file and directory": raw("commit", "tree "+raw("tree", entry("a")+entry("a-")+"40000 a\x00"+string(empty))+"\nparent "+tip+"\n"+who),
+		"a bad order":             raw("commit", "tree "+raw("tree", entry("b")+entry("a"))+"\nparent "+tip+"\n"+who),
+		"a second tree":           raw("commit", "tree "+good+"\ntree "+other+"\nparent "+tip+"\n"+who),
+		"a late parent":           raw("commit", "tree "+good+"\n"+who[:42]+"parent "+tip+"\n"+who[42:]),
+		"no name":                 raw("commit", "tree "+raw("tree", entry(""))+"\nparent "+tip+"\n"+who),
+		"no tree":                 raw("commit", "parent "+tip+"\n"+who),
+		"too wide to read":        raw("commit", "tree "+raw("tree", wide(string(blob)))+"\nparent "+tip+"\n"+who),
+		"too long to read":        raw("commit", "tree "+good+"\nparent "+tip+"\n"+who+strings.Repeat("long ", looseLimit)),
 	} {
 		writeFile(t, filepath.Join(dir, ".git", "HEAD"), odd+"\n")
 		asked(what)
@@ -185,6 +157,43 @@ func TestHeadFiles(t *testing.T) {
 	commit()
 	git(t, env, dir, "repack", "-q", "-a", "-d")
 	asked("packed objects")
+}
+
+// scramble makes one random change in a work tree.
+func scramble(r *rand.Rand, dir string) {
+	path := randomPath(r)
+	full := filepath.Join(dir, path)
+	for p := filepath.Dir(full); len(p) > len(dir); p = filepath.Dir(p) {
+		if st, err := os.Lstat(p); err == nil && !st.IsDir() {
+			os.Remove(p)
+		}
+	}
+	kind := r.IntN(7)
+	if st, err := os.Lstat(full); err == nil && (st.IsDir() || kind != 1) {
+		os.RemoveAll(full)
+	}
+	os.MkdirAll(filepath.Dir(full), 0o777)
+	switch kind {
+	case 0: // deleted
+	case 1:
+		if os.Chmod(full, 0o777) == nil {
+			return
+		}
+		fallthrough
+	case 2:
+		os.Symlink(fmt.Sprint(r.IntN(3)), full)
+	default:
+		os.WriteFile(full, []byte(fmt.Sprint(r.IntN(5))), 0o666)
+	}
+}
+
+// randomPath is of few names, so that files and directories take each other's places.
+func randomPath(r *rand.Rand) (path string) {
+	names := []string{"a", "b", "a.b", "a-b", "ab", "new\nline", "\xff", "é"}
+	for range 1 + r.IntN(3) {
+		path = filepath.Join(path, names[r.IntN(len(names))])
+	}
+	return path
 }
 
 // wide is a tree of more names than are worth reading.

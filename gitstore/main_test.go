@@ -93,6 +93,8 @@ func runChild(mode string) int {
 		err = childList(c)
 	case "plain":
 		err = childPlain(c)
+	case "staged":
+		err = childStaged()
 	case "cursor":
 		err = childCursor(c)
 	case "notify-poll":
@@ -351,6 +353,25 @@ func childNotifyStop(c childConfig) error {
 	}
 	fmt.Printf("%d files, %d goroutines more\n", max(0, f-files), max(0, r-routines))
 	return nil
+}
+
+// childStaged is a hook, and tells what is staged in three lines: whether it could be
+// read, what was read, and what git says.
+func childStaged() error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	repo, err := FromHook(context.Background(), dir, os.Environ())
+	if err != nil {
+		return err
+	}
+	read, ok := repo.stagedFiles()
+	asked, err := repo.askStaged(context.Background(), nil)
+	if err == nil {
+		fmt.Printf("%v\n%q\n%q\n", ok, read, asked)
+	}
+	return err
 }
 
 // childCursor saves a cursor at what is there.

@@ -214,7 +214,10 @@ func largeGuard(b *bench) (result, error) {
 	for _, s := range got[2:] {
 		own -= s.cpu()
 	}
-	text := fmt.Sprintf("%s; with its git processes (%s) %s", compare(own, hello), strings.Join(verbs, ", "), compare(whole, hello))
+	text := compare(own, hello) + "; it starts no git"
+	if len(verbs) > 0 {
+		text = fmt.Sprintf("%s; with its git processes (%s) %s", compare(own, hello), strings.Join(verbs, ", "), compare(whole, hello))
+	}
 	return judge(text, [2]float64{ratio(own, hello), 3}), nil
 }
 
