@@ -71,6 +71,7 @@ func fromHook(dir string, environ []string) (*Repo, bool) {
 			return nil, false
 		}
 	}
+	r.localOnce.Do(func() { r.local = local })
 	r.env = ownEnv(environ, r.CommonDir)
 	return r, true
 }
