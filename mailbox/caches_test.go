@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/guard"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -26,6 +27,26 @@ func folded(t testing.TB, b *Box, now time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// First, before the reservations are remembered, what commits see of them.
+	var near []string
+	for _, path := range []string{"a/b", "a/x", "b.go", "c", "none"} {
+		held, _, err := b.holds(t.Context(), sn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := []guard.Entry{{Path: path}}
+		list, err := held.near(t.Context(), entries, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks, err := guard.Check(entries, list, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bl := range blocks {
+			near = append(near, path+" "+bl.By.ID)
+		}
+	}
 	d, err := b.directory(t.Context(), sn)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +57,7 @@ func folded(t testing.TB, b *Box, now time.Time) string {
 	}
 	ls = cloneLeases(ls)
 	prune(ls, now) // a cache may still hold what has ended since
-	text, err := json.Marshal([]any{d, ls})
+	text, err := json.Marshal([]any{d, ls, near})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +118,7 @@ func TestCachesAreTheFold(t *testing.T) {
 				// One without any cache, in memory or in a file.
 				cache := filepath.Join(w.dir, ".git/agentmail-cache")
 				saved := map[string][]byte{}
-				for _, name := range []string{agentsCache, leasesCache} {
+				for _, name := range []string{agentsCache, leasesCache, briefCache} {
 					if data, err := os.ReadFile(filepath.Join(cache, name)); err == nil {
 						saved[name] = data
 					}
@@ -139,7 +160,7 @@ func TestCachesOfRubbish(t *testing.T) {
 	w := newWorld(t)
 	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
 	w.hold(blue, "src/**")
-	names := []string{agentsCache, leasesCache}
+	names := []string{agentsCache, leasesCache, briefCache}
 	cache := filepath.Join(w.dir, ".git/agentmail-cache")
 	whole := map[string][]byte{}
 	for _, name := range names {
@@ -155,7 +176,7 @@ func TestCachesOfRubbish(t *testing.T) {
 		"cut by one byte": func(b []byte) []byte { return b[:len(b)-1] },
 		"longer":          func(b []byte) []byte { return append(b, 0) },
 		"another pattern": func(b []byte) []byte { return bytes.Replace(b, []byte("src/**"), []byte("sxc/**"), 1) },
-		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte("cache 3"), []byte("cache 2"), 1) },
+		"another version": func(b []byte) []byte { return bytes.Replace(b, []byte("cache 4"), []byte("cache 3"), 1) },
 		"another stamp": func(b []byte) []byte {
 			_, body, _ := strings.Cut(strings.TrimPrefix(string(b), cacheMagic), " ")
 			body = strings.Replace(strings.Replace(body, "own=", "own=x", 1), "src/**", "sxc/**", 1)

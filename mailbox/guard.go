@@ -39,29 +39,64 @@ func (b *Box) mode(ctx context.Context) (string, error) {
 // holds are the exclusive reservations that are live now, oldest first, without the
 // names of their holders.
 type holds struct {
-	leases func(want func(pattern string) bool) iter.Seq[*mail.LeaseState]
+	b      *Box
+	sn     *gitstore.Snapshot
 	now    time.Time
-	own    string
+	brief  *rows[brief] // nil where there is no cache of them
+	leases func(want func(pattern string) bool) iter.Seq[*mail.LeaseState]
 }
 
 // holds finds them; there may be none.
-func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (h holds, none bool, err error) {
-	leases, err := b.eachLease(ctx, sn)
-	if err != nil {
-		return h, false, err
+func (b *Box) holds(ctx context.Context, sn *gitstore.Snapshot) (h *holds, none bool, err error) {
+	h = &holds{b: b, sn: sn, now: b.now()}
+	if h.brief = b.cachedBriefs(sn); h.brief != nil {
+		return h, !h.maybe(nil), nil
 	}
-	h = holds{leases, b.now(), sn.Own()}
+	if err := h.load(ctx); err != nil {
+		return nil, false, err
+	}
 	for range h.those(nil) {
 		return h, false, nil
 	}
 	return h, true, nil
 }
 
+// maybe reports whether there may be one whose pattern want says yes to.
+func (h *holds) maybe(want func(pattern string) bool) bool {
+	for l := range h.brief.those(want) {
+		if l.until > mail.At(h.now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *holds) load(ctx context.Context) (err error) {
+	if h.leases == nil {
+		h.leases, err = h.b.eachLease(ctx, h.sn)
+	}
+	return err
+}
+
+// all returns them all.
+func (h *holds) all(ctx context.Context) (iter.Seq[guard.Held], error) {
+	return h.those(nil), h.load(ctx)
+}
+
+// near returns the ones that may touch entries.
+func (h *holds) near(ctx context.Context, entries []guard.Entry, ignoreCase bool) (iter.Seq[guard.Held], error) {
+	want := guard.Possible(entries, ignoreCase)
+	if h.brief != nil && !h.maybe(want) {
+		return slices.Values([]guard.Held{}), nil
+	}
+	return h.those(want), h.load(ctx)
+}
+
 // those yields the ones whose pattern want says yes to, and maybe others; nil is all.
-func (h holds) those(want func(pattern string) bool) iter.Seq[guard.Held] {
+func (h *holds) those(want func(pattern string) bool) iter.Seq[guard.Held] {
 	return func(yield func(guard.Held) bool) {
 		for l := range h.leases(want) {
-			if !l.Exclusive || !l.Live(h.now, h.own) {
+			if !l.Exclusive || !l.Live(h.now, h.sn.Own()) {
 				continue
 			}
 			end, _ := l.Expires(h.now)
@@ -75,11 +110,6 @@ func (h holds) those(want func(pattern string) bool) iter.Seq[guard.Held] {
 	}
 }
 
-// near yields the ones that may touch entries.
-func (h holds) near(entries []guard.Entry, ignoreCase bool) iter.Seq[guard.Held] {
-	return h.those(guard.Possible(entries, ignoreCase))
-}
-
 // check asks the guard which reservations of others are in the way of changed paths.
 func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entries []guard.Entry) ([]guard.Block, error) {
 	held, none, err := b.holds(ctx, sn)
@@ -87,7 +117,11 @@ func (b *Box) check(ctx context.Context, sn *gitstore.Snapshot, who Actor, entri
 		return nil, err
 	}
 	fold := b.ignoreCase(ctx)
-	blocks, err := guard.Check(entries, without(held.near(entries, fold), who), fold)
+	near, err := held.near(ctx, entries, fold)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := guard.Check(entries, without(near, who), fold)
 	if err != nil {
 		return nil, err
 	}

@@ -203,7 +203,11 @@ func (h *hook) preCommit() error {
 	}
 	h.v.Checked = len(changed)
 	entries, fold := entriesOf(changed), h.b.ignoreCase(h.ctx)
-	blocks, err := guard.Check(entries, held.near(entries, fold), fold)
+	near, err := held.near(h.ctx, entries, fold)
+	if err != nil {
+		return err
+	}
+	blocks, err := guard.Check(entries, near, fold)
 	if err == nil && len(blocks) == 0 {
 		return nil // whoever it is
 	}
@@ -211,7 +215,7 @@ func (h *hook) preCommit() error {
 		return ierr
 	}
 	if err != nil { // it may be one of their own that cannot be read, which is in nobody's way
-		blocks, err = guard.Check(entries, without(held.near(entries, fold), h.who), fold)
+		blocks, err = guard.Check(entries, without(near, h.who), fold)
 	}
 	if err != nil {
 		return err
@@ -442,7 +446,11 @@ func (h *hook) postCommit() error {
 	}
 	h.v.Checked = len(c.Changed)
 	entries, fold := entriesOf(c.Changed), h.b.ignoreCase(h.ctx)
-	all, err := guard.Check(entries, held.near(entries, fold), fold)
+	near, err := held.near(h.ctx, entries, fold)
+	if err != nil {
+		return err
+	}
+	all, err := guard.Check(entries, near, fold)
 	if err != nil || len(all) == 0 {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,14 +48,18 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 		return err
 	}
 	updates = withoutOurs(updates)
-	all, _, err := h.b.holds(h.ctx, h.sn)
+	var all iter.Seq[guard.Held]
+	there, _, err := h.b.holds(h.ctx, h.sn)
+	if err == nil {
+		all, err = there.all(h.ctx)
+	}
 	if err == nil {
 		err = h.identify()
 	}
 	if err != nil || len(updates) == 0 {
 		return err
 	}
-	held := slices.Collect(without(all.those(nil), h.who))
+	held := slices.Collect(without(all, h.who))
 	if len(held) == 0 {
 		return nil
 	}
