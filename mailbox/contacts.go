@@ -342,7 +342,7 @@ func (b *Box) Contacts(ctx context.Context, who Actor, p Page) ([]ContactRow, er
 	}
 	rows := []ContactRow{}
 	for _, l := range list[:min(n, len(list))] {
-		rows = append(rows, ContactRow{d.Address(l.To), l.Status, l.Reason, ts(l.Updated), ts(l.Expires)})
+		rows = append(rows, ContactRow{d.Address(l.To), b.Project().HumanKey, l.Status, l.Reason, ts(l.Updated), ts(l.Expires)})
 	}
 	return rows, nil
 }

@@ -203,10 +203,14 @@ func event(d *mail.Directory, r mail.Record) Event {
 			e.Kind, e.Summary = "register", fmt.Sprintf("%s registers (%s, %s)", d.Address(r.Agent), value(r.Program), value(r.Model))
 		case r.Home != nil:
 			e.Kind, e.Summary = "register", d.Address(r.Agent)+" is adopted by another clone"
-		case r.ContactPolicy != nil:
+		case r.Task != nil && strings.HasPrefix(*r.Task, deregistered):
+			e.Kind, e.Summary = "profile", "deregisters "+d.Address(r.Agent)
+		case r.ContactPolicy != nil && r.Task == nil:
 			e.Kind, e.Summary = "profile", "takes mail by policy "+*r.ContactPolicy
-		default:
+		case r.Program != nil && r.Model != nil:
 			e.Kind, e.Summary = "profile", fmt.Sprintf("refreshes its profile (%s, %s)", value(r.Program), value(r.Model))
+		default:
+			e.Kind, e.Summary = "profile", "refreshes its profile"
 		}
 	case *mail.Receipt:
 		e.Kind, e.Summary = "read", "reads "+briefList(r.Read)

@@ -238,3 +238,101 @@ func TestWhois(t *testing.T) {
 	_, err = w.box.Whois(w.ctx, "", 10)
 	wantCode(t, err, mail.NotFound)
 }
+
+// TestNameModes: what becomes of names by AGENT_NAME_ENFORCEMENT_MODE.
+func TestNameModes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue := w.agent("BlueLake")
+	strict, auto := w.with("AGENT_NAME_ENFORCEMENT_MODE=Strict"), w.with("AGENT_NAME_ENFORCEMENT_MODE=always_auto")
+	defer strict.Close()
+	defer auto.Close()
+	request := RegisterRequest{Program: "p", Model: "m"}
+	for _, tt := range []struct{ name, typ string }{
+		{"claude", "PROGRAM_NAME_AS_AGENT"}, {"gpt-5", "MODEL_NAME_AS_AGENT"}, {"a@example.org", "EMAIL_AS_AGENT"}, {"all", "BROADCAST_ATTEMPT"},
+		{"BackendAgent", "DESCRIPTIVE_NAME"}, {"bobb", "UNIX_USERNAME_AS_AGENT"}, {"1st", "INVALID_AGENT_NAME"}, {"HumanOverseer", "INVALID_AGENT_NAME"},
+	} {
+		for _, r := range []RegisterRequest{request, {Program: "p", Model: "m", New: true}} {
+			r.Name = tt.name
+			_, err := strict.Register(w.ctx, r)
+			mustCode(t, err, mail.Invalid, tt.typ)
+		}
+	}
+	for _, name := range []string{"", "GreenCastle", "Red-Fox", "BlueLake"} {
+		r := request
+		r.Name = name
+		if a, err := strict.Register(w.ctx, r); err != nil || name != "" && a.Name != mail.CleanName(name) {
+			t.Errorf("strict, %q: %+v, %v", name, a, err)
+		}
+		if a, err := auto.Register(w.ctx, r); err != nil || a.Name == name || a.ID == blue.ID || a.RequestedName != name {
+			t.Errorf("always_auto, %q: %+v, %v", name, a, err)
+		}
+	}
+	taken := RegisterRequest{Name: "BLUELAKE", Program: "p", Model: "m", New: true}
+	_, err := strict.Register(w.ctx, taken)
+	mustCode(t, err, mail.Exists, "INVALID_ARGUMENT")
+	if a, err := w.box.Register(w.ctx, taken); err != nil || a.ID == blue.ID || a.Name == "BlueLake" || a.RequestedName != "BLUELAKE" {
+		t.Errorf("a new one by a name that is taken: %+v, %v", a, err)
+	}
+	free := RegisterRequest{Name: "QuietOtter", Program: "p", Model: "m", New: true}
+	if a, err := w.box.Register(w.ctx, free); err != nil || a.Name != "QuietOtter" || a.RequestedName != "" {
+		t.Errorf("a new one by a name that is free: %+v, %v", a, err)
+	}
+}
+
+// TestRegisterElse: what is not given is taken from the surroundings for a new agent,
+// and kept for an old one.
+func TestRegisterElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := RegisterRequest{Name: "BlueLake", ElseProgram: "client", ElseModel: "unknown"}
+	if a, err := w.box.Register(w.ctx, r); err != nil || a.Program != "client" || a.Model != "unknown" {
+		t.Errorf("new: %+v, %v", a, err)
+	}
+	if _, err := w.box.Register(w.ctx, RegisterRequest{Name: "BlueLake", Program: "p", Model: "m"}); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := w.box.Register(w.ctx, r); err != nil || a.Program != "p" || a.Model != "m" {
+		t.Errorf("refreshed: %+v, %v", a, err)
+	}
+	r.ElseModel = ""
+	_, err := w.box.Register(w.ctx, r)
+	mustCode(t, err, mail.Invalid, "EMPTY_MODEL")
+}
+
+// TestReclaim takes over what another clone has, and registers what nobody has.
+func TestReclaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue := w.agent("BlueLake")
+	c := w.clone()
+	r := RegisterRequest{Name: "BlueLake", Program: "p", Model: "m", Reclaim: true}
+	if a, err := c.box.Register(c.ctx, r); err != nil || a.ID != blue.ID || !a.Local {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r.Name = "GreenCastle"
+	if a, err := c.box.Register(c.ctx, r); err != nil || a.Name != "GreenCastle" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestEnsureAgent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue := w.agent("BlueLake")
+	r := RegisterRequest{ElseProgram: "unknown", ElseModel: "unknown", Task: "t"}
+	for _, name := range []string{"bluelake", "gpt-5", "", "x", mail.HumanOverseer} { // one is there, the others are no names
+		if err := w.box.EnsureAgent(w.ctx, name, r); err != nil {
+			t.Error(err)
+		}
+	}
+	if rows, err := w.box.Agents(w.ctx, Page{}); err != nil || len(rows) != 1 || rows[0].ID != blue.ID || rows[0].Program == "unknown" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if err := w.box.EnsureAgent(w.ctx, " GreenCastle ", r); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := w.box.Whois(w.ctx, "GreenCastle", 0); err != nil || a.Program != "unknown" || a.Model != "unknown" || a.TaskDescription != "t" || !a.Local {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

@@ -81,9 +81,14 @@ type Agent struct {
 	ProjectID         string `json:"project_id"`
 	AttachmentsPolicy string `json:"attachments_policy"`
 	ContactPolicy     string `json:"contact_policy"`
-	Local             bool   `json:"local"`                    // registered by this clone, which may act as it
-	Person            string `json:"person,omitempty"`         // the name of the person it stands for
-	RequestedName     string `json:"requested_name,omitempty"` // by registration, when the name asked for was replaced
+	Local             bool   `json:"local"`            // registered by this clone, which may act as it
+	Person            string `json:"person,omitempty"` // the name of the person it stands for
+
+	// Set by registration alone.
+	RequestedName     string `json:"requested_name,omitempty"`     // when the name asked for was replaced
+	RegistrationToken string `json:"registration_token,omitempty"` // see CheckToken
+	WindowID          string `json:"window_id,omitempty"`          // of the window that it was registered in
+	WindowName        string `json:"window_display_name,omitempty"`
 }
 
 // AgentRow is one line of the directory.
@@ -93,7 +98,7 @@ type AgentRow struct {
 	Reservations int `json:"reservations"`
 }
 
-// Commit is a commit of the user's as whois shows it.
+// Commit is a commit of the mailbox as whois shows it.
 type Commit struct {
 	SHA        string `json:"hexsha"`
 	Summary    string `json:"summary"`
@@ -114,7 +119,55 @@ type RegisterRequest struct {
 	Task        string
 	Attachments string // auto, inline, file; anything else counts as auto
 	Here        bool   // make it this worktree's own agent
-	Adopt       bool   // take over an agent that another clone registered
+	Adopt       bool   // take over an agent that another clone registered; there must be one
+	Reclaim     bool   // take the name over, if an agent of another clone bears it
+	New         bool   // make another agent, and refresh none; a name that is taken is replaced
+	Window      string // UUID of the caller's terminal window, which remembers the name; one that is none is passed over
+
+	// What a new agent has where Program or Model is not given. An agent that is refreshed
+	// keeps what it has. Empty, they must be given.
+	ElseProgram, ElseModel string
+}
+
+// Windows are the terminal windows that registered agents.
+type Windows struct {
+	Identities []Window `json:"identities"`
+	Count      int      `json:"count"`
+}
+
+// Window is a terminal window that remembers the name of its agent.
+type Window struct {
+	ID           string `json:"id"`
+	UUID         string `json:"window_uuid"`
+	DisplayName  string `json:"display_name"`
+	CreatedTS    TS     `json:"created_ts"`
+	LastActiveTS TS     `json:"last_active_ts"`
+	ExpiresTS    TS     `json:"expires_ts"`
+	AgeDays      int    `json:"age_days"`
+}
+
+// RenamedWindow is the answer to RenameWindow.
+type RenamedWindow struct {
+	ID             string `json:"id"`
+	UUID           string `json:"window_uuid"`
+	DisplayName    string `json:"display_name"`
+	OldDisplayName string `json:"old_display_name"`
+	LastActiveTS   TS     `json:"last_active_ts"`
+}
+
+// ExpiredWindow is the answer to ExpireWindow.
+type ExpiredWindow struct {
+	UUID        string `json:"window_uuid"`
+	DisplayName string `json:"display_name"`
+	Expired     bool   `json:"expired"`
+	ExpiredAt   TS     `json:"expired_at"`
+}
+
+// Deregistered is the answer to Deregister.
+type Deregistered struct {
+	Status     string `json:"status"` // deregistered
+	AgentName  string `json:"agent_name"`
+	ProjectKey string `json:"project_key"`
 }
 
 // Attachment is a file sent with a message.
@@ -703,6 +756,7 @@ type ContactResponse struct {
 // ContactRow is one outgoing link.
 type ContactRow struct {
 	To        string `json:"to"`
+	ToProject string `json:"to_project"`
 	Status    string `json:"status"`
 	Reason    string `json:"reason"`
 	UpdatedTS TS     `json:"updated_ts"`
