@@ -128,7 +128,8 @@ func (a *app) completeNames(root *cobra.Command) {
 		if cmd.Flags().Lookup("importance") != nil {
 			cmd.RegisterFlagCompletionFunc("importance", levels)
 		}
-		if cmd.Name() == "whois" {
+		switch cmd.Name() {
+		case "whois", "deregister":
 			cmd.ValidArgsFunction = agents
 		}
 	}

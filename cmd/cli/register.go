@@ -14,9 +14,12 @@ func newRegister(a *app) *cobra.Command {
 		Use:   "register [NAME] --program P --model M",
 		Short: "create an agent, or refresh it",
 		Long: `Creates an agent in this repository, or refreshes the one of that name, and
-prints its name: go on with the name that is printed. Without NAME it gets a
-memorable one. A name that no agent can bear is replaced, which is said on
-stderr.`,
+prints its name: go on with the name that is printed. Without NAME it gets the
+one that this terminal window remembers (see window), or a memorable one. A name
+that no agent can bear is replaced, which is said on stderr; with
+AGENT_NAME_ENFORCEMENT_MODE=strict it is an error. The token in the JSON answer
+proves who it is to deregister, until the next registration; nobody has to have
+it.`,
 		Example: `  git agentmail register BlueLake --program claude-code --model opus
   git agentmail register --program codex --model gpt-5 --here
   name=$(git agentmail register --program gemini --model pro)`,
@@ -25,6 +28,7 @@ stderr.`,
 			if len(args) > 0 {
 				r.Name = args[0]
 			}
+			r.Window = a.getenv("MCP_AGENT_MAIL_WINDOW_ID")
 			return a.withBox(cmd, func(ctx context.Context, b *mailbox.Box) error {
 				agent, err := b.Register(ctx, r)
 				if err != nil {
@@ -50,5 +54,6 @@ stderr.`,
 	f.Var(wordFlag{&r.Attachments, "POLICY"}, "attachments", "keep attachments auto, inline or as file (default auto)")
 	f.BoolVar(&r.Here, "here", false, "make it the agent of this worktree, who acts when nobody is named")
 	f.BoolVar(&r.Adopt, "adopt", false, "take over the agent NAME that another clone registered")
+	f.BoolVar(&r.New, "new", false, "make another agent, also if NAME is taken")
 	return cmd
 }
