@@ -1,3 +1,121 @@
 package mcp
 
-var contactTools []tool
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+	"github.com/git-agentmail/git-agentmail/mailbox"
+)
+
+var contactTools = []tool{
+	{
+		name: "request_contact", cluster: "contact", is: adds,
+		about: "Ask another agent for leave to write to it",
+		params: []param{
+			projectKey, as("from_agent"),
+			{name: "to_agent", required: true},
+			{name: "to_project", about: "Its repository, if it is another"},
+			{name: "reason", def: ""},
+			{name: "ttl_seconds", kind: integer, def: 604800},
+			{name: "register_if_missing", kind: boolean, def: true, about: "Register to_agent if nobody has that name"},
+			{name: "program"}, {name: "model"}, {name: "task_description"},
+			format,
+		},
+		run: requestContact,
+	},
+	{
+		name: "respond_contact", cluster: "contact", is: settles,
+		about: "Approve or deny another agent's request for contact",
+		params: []param{
+			projectKey, as("to_agent"),
+			{name: "from_agent", required: true, about: "Who asked"},
+			{name: "accept", kind: boolean, required: true},
+			{name: "ttl_seconds", kind: integer, def: 2592000},
+			{name: "from_project"},
+			format,
+		},
+		run: respondContact,
+	},
+	{
+		name: "list_contacts", cluster: "contact", is: reads,
+		about:  "List whom you may write to, or asked for that",
+		params: []param{projectKey, as("agent_name"), format},
+		run: func(ctx context.Context, c *call) (any, error) {
+			b, who, err := c.actor(ctx, "agent_name")
+			if err != nil {
+				return nil, err
+			}
+			return b.Contacts(ctx, who, mailbox.Page{})
+		},
+	},
+	{
+		name: "set_contact_policy", cluster: "contact", is: settles,
+		about: "Choose who may write to you",
+		params: []param{
+			projectKey, as("agent_name"),
+			{name: "policy", required: true, about: "open, auto, contacts_only or block_all"},
+			format,
+		},
+		run: func(ctx context.Context, c *call) (any, error) {
+			b, who, err := c.actor(ctx, "agent_name")
+			if err != nil {
+				return nil, err
+			}
+			return b.SetContactPolicy(ctx, who, c.text("policy"))
+		},
+	},
+}
+
+func requestContact(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "from_agent")
+	if err == nil {
+		err = c.sameProject(ctx, b, "to_project")
+	}
+	if err != nil {
+		return nil, err
+	}
+	to := c.text("to_agent")
+	if c.boolean("register_if_missing") {
+		if err := b.EnsureAgent(ctx, to, mailbox.RegisterRequest{
+			Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"), ElseProgram: unknown, ElseModel: unknown,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return b.RequestContact(ctx, who, to, c.text("reason"), c.span("ttl_seconds"))
+}
+
+func respondContact(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.actor(ctx, "to_agent")
+	if err == nil {
+		err = c.sameProject(ctx, b, "from_project")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.RespondContact(ctx, who, c.text("from_agent"), c.boolean("accept"), c.span("ttl_seconds"))
+}
+
+// span is a length of time that was given or has a default: none of it is not "the
+// default" here, as it is to the mailbox, which makes the least it allows of this.
+func (c *call) span(name string) time.Duration { return max(c.seconds(name), time.Second) }
+
+// sameProject is where contact with an agent of another project will be made; until
+// then such a project is an error.
+func (c *call) sameProject(ctx context.Context, b *mailbox.Box, name string) error {
+	key := strings.TrimSpace(c.text(name))
+	if key == "" {
+		return nil
+	}
+	other, err := c.server.projects.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	if other.Project().ID == b.Project().ID {
+		return nil
+	}
+	return mail.Errorf(mail.Invalid, "%s is another repository, %q: there is no contact across repositories", name, other.Project().HumanKey).
+		With("argument", name).Hint("leave %s out", name)
+}
