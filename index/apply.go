@@ -62,6 +62,9 @@ func (d *DB) apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 	if had == "" {
 		a.seen, a.done = map[string]string{}, map[delivery]*times{}
 	}
+	if err := d.row(ctx, `SELECT EXISTS(SELECT 1 FROM gone) OR EXISTS(SELECT 1 FROM agent WHERE gone = 1)`).Scan(&a.someGone); err != nil {
+		return err
+	}
 	if err = d.row(ctx, `SELECT ms, c, id FROM message WHERE n NOT IN (SELECT n FROM late) ORDER BY n DESC LIMIT 1`).
 		Scan(&a.newest.ms, &a.newest.c, &a.newest.id); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -103,7 +106,10 @@ type applier struct {
 	newest  place           // of the messages that are not late
 	moved   bool            // an agent has another home
 	decide  []string        // messages with copies that differ
+	hidden  bool            // something in this run redacts messages
 	copies  Copies
+
+	someGone bool // the tables know of something that redacts messages
 
 	// In an empty index all that is known is known here: asking the tables about each
 	// record would take as long as filling them.
@@ -261,6 +267,8 @@ func (a *applier) add(e Entry) error {
 		return a.touched(h, r.Touched)
 	case *mail.Bypass:
 		return a.touched(h, r.Touched)
+	case *mail.Redaction:
+		return a.redaction(r)
 	}
 	return nil
 }
@@ -305,8 +313,16 @@ func (a *applier) bytesOf(id string) (oid string, found bool, err error) {
 	return string(there), found, err
 }
 
-// letter puts a message in that is not there.
+// letter puts a message in that is not there, or its tombstone.
 func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
+	gone, err := a.gone(m, by)
+	if err != nil {
+		return err
+	}
+	subject := m.Subject
+	if gone {
+		m, subject = m.Tombstone(), ""
+	}
 	var thread, reply, topic, files any
 	if m.Thread != "" {
 		n, err := a.thread(m.Thread)
@@ -336,9 +352,9 @@ func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := a.insert(`INSERT INTO message(id, log, oid, ms, c, at, sender, thread, reply, topic, imp, ack, subject, people, files)
-		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, log, oid, m.HLC.MS, m.HLC.N, int64(m.At), by, thread, reply, topic,
-		slices.Index(importances, m.Importance), m.AckRequired, m.Subject, people, files)
+	n, err := a.insert(`INSERT INTO message(id, log, oid, ms, c, at, sender, thread, reply, topic, imp, ack, subject, people, files, gone)
+		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.ID, log, oid, m.HLC.MS, m.HLC.N, int64(m.At), by, thread, reply, topic,
+		slices.Index(importances, m.Importance), m.AckRequired, subject, people, files, gone)
 	if err != nil {
 		return err
 	}
@@ -346,6 +362,9 @@ func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
 		a.newest = p
 	} else if err := a.run(`INSERT INTO late VALUES(?)`, n); err != nil {
 		return err
+	}
+	if gone {
+		return nil
 	}
 	for _, id := range m.Recipients() {
 		agent, err := a.agent(id)
@@ -362,9 +381,9 @@ func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
 			return err
 		}
 	}
-	subject, ident := splitWords(m.Subject)
+	words, ident := splitWords(m.Subject)
 	body, more := splitWords(m.Body)
-	return a.run(`INSERT INTO words(rowid, subject, body, ident) VALUES(?, ?, ?, ?)`, n, subject, body, ident+" "+more)
+	return a.run(`INSERT INTO words(rowid, subject, body, ident) VALUES(?, ?, ?, ?)`, n, words, body, ident+" "+more)
 }
 
 // waited takes the receipt that came before its message.
@@ -506,6 +525,51 @@ func (a *applier) profile(replica string, c *mail.AgentChange) error {
 	}
 	a.dir.Apply(replica, c)
 	a.moved = a.moved || c.Home != nil
+	a.hidden = a.hidden || c.Deleted
+	return nil
+}
+
+// redaction notes which messages are to be hidden.
+func (a *applier) redaction(r *mail.Redaction) error {
+	a.hidden = true
+	for _, id := range r.Messages {
+		if err := a.run(`INSERT OR IGNORE INTO gone VALUES(?)`, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone reports whether a message is to be hidden, as far as is known.
+func (a *applier) gone(m *mail.Message, by int64) (bool, error) {
+	if !a.someGone && !a.hidden {
+		return false, nil
+	}
+	if a.dir.Deleted(m.By) {
+		return true, nil
+	}
+	var yes bool
+	_, err := a.get([]any{&yes}, `SELECT EXISTS(SELECT 1 FROM gone WHERE id = ?) OR EXISTS(SELECT 1 FROM agent WHERE n = ? AND gone = 1)`, m.ID, by)
+	return yes, err
+}
+
+// hide takes out of the tables what messages said that came before what redacts them. It
+// reads all letters, but seldom.
+func (a *applier) hide() error {
+	if !a.hidden {
+		return nil
+	}
+	for _, query := range []string{
+		`UPDATE message SET gone = 2 WHERE gone = 0 AND (id IN (SELECT id FROM gone) OR sender IN (SELECT n FROM agent WHERE gone = 1))`,
+		`INSERT OR REPLACE INTO receipt SELECT m.id, l.agent, l.read_at, l.ack_at FROM letter l JOIN message m ON m.n = l.msg WHERE m.gone = 2 AND l.read_at IS NOT NULL`,
+		`DELETE FROM letter WHERE msg IN (SELECT n FROM message WHERE gone = 2)`,
+		`DELETE FROM words WHERE rowid IN (SELECT n FROM message WHERE gone = 2)`,
+		`UPDATE message SET gone = 1, subject = '', topic = NULL, imp = 1, ack = 0, files = NULL WHERE gone = 2`,
+	} {
+		if err := a.run(query); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -528,7 +592,7 @@ func (a *applier) flush() error {
 	for id, p := range a.dir.Agents {
 		data, err := json.Marshal(p)
 		if err == nil {
-			err = a.run(`UPDATE agent SET profile = ?, home = ? WHERE id = ?`, data, p.Home.Value, id)
+			err = a.run(`UPDATE agent SET profile = ?, home = ?, gone = ? WHERE id = ?`, data, p.Home.Value, p.Deleted, id)
 		}
 		if err != nil {
 			return err
@@ -556,7 +620,7 @@ func (a *applier) flush() error {
 			return err
 		}
 	}
-	return nil
+	return a.hide()
 }
 
 // choose puts in, of several messages with one id, the one that counts by the rule of

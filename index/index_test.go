@@ -100,7 +100,7 @@ func pickOne[T any](g *records, list ...T) T { return list[g.Intn(len(list))] }
 func (g *records) add() {
 	replica, by := pickOne(g, "r1", "r2", "r3"), pickOne(g, g.agents...)
 	var r mail.Record
-	switch n := g.Intn(12); {
+	switch n := g.Intn(14); {
 	case n < 4 || len(g.ids) == 0:
 		m := &mail.Message{Header: g.head(by), To: append(g.some(g.agents), pickOne(g, g.agents...)), CC: g.some(g.agents), BCC: g.some(g.agents), Subject: pickOne(g, "deploy the thing", "verifyToken fails", "x"),
 			Importance: pickOne(g, mail.Low, mail.Normal, mail.High, mail.Urgent), AckRequired: g.Intn(2) == 0, Topic: pickOne(g, "", "ci", "CI"), Thread: pickOne(g, "", "FEAT-1"), Body: pickOne(g, "the body", "数据库", "src/auth/jwt.go")}
@@ -138,6 +138,10 @@ func (g *records) add() {
 		}
 		g.leases = append(g.leases, l)
 		r = &mail.LeaseEvent{Header: g.head(by), Op: op, Leases: []mail.Lease{l}}
+	case n == 12:
+		r = &mail.Redaction{Header: g.head(by), Messages: []string{pickOne(g, g.ids...)}}
+	case n == 13 && g.Intn(6) == 0:
+		r = &mail.AgentChange{Header: g.head(by), Agent: pickOne(g, g.agents...), Deleted: true}
 	default:
 		name, home := pickOne(g, "BlueLake", "RedFox"), pickOne(g, "r1", "r2", "r3")
 		r = &mail.AgentChange{Header: g.head(by), Agent: pickOne(g, g.agents...), Name: &name, Home: &home}
@@ -196,7 +200,7 @@ func meaning(t *testing.T, g *records) string {
 	for _, a := range g.agents {
 		unread := 0
 		for _, m := range st.Messages() {
-			if k := m.RecipientKind(a); k != "" {
+			if k := m.RecipientKind(a); k != "" && !m.Redacted {
 				d := st.Delivery(m.ID, a)
 				fmt.Fprintf(&w, "%s %s %s %d %d %q\n", a, m.ID, m.By, d.Read, d.Ack, m.Subject)
 				if d.Read == 0 {
@@ -213,6 +217,9 @@ func meaning(t *testing.T, g *records) string {
 			}
 		}
 	}
+	for _, m := range st.Messages() {
+		fmt.Fprintf(&w, "%s of %s is %v %q\n", m.ID, m.By, m.Redacted, m.Subject)
+	}
 	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {
 		word := map[string]string{"deploy": "deploy the", "verify_token": "verifyToken", "数据": "数据库", "jwt.go": "jwt.go"}[q]
 		for _, m := range st.Messages() {
@@ -226,6 +233,19 @@ func meaning(t *testing.T, g *records) string {
 		fmt.Fprintf(&w, "%s\n", data)
 	}
 	return w.String()
+}
+
+// letters are the ids of all messages, in the order of the fold.
+func (g *records) letters() []string {
+	st := mail.NewState()
+	for _, e := range g.list {
+		st.Apply(e.Replica, e.Record)
+	}
+	var ids []string
+	for _, m := range st.Messages() {
+		ids = append(ids, m.ID)
+	}
+	return ids
 }
 
 // told is what the index says.
@@ -254,6 +274,12 @@ func told(t *testing.T, g *records, d *DB) string {
 		must(err)
 		for _, l := range list {
 			fmt.Fprintf(&w, "%s in %q\n", l.ID, topic)
+		}
+	}
+	for _, m := range g.letters() {
+		l, ok, err := d.Message(ctx, m)
+		if must(err); ok {
+			fmt.Fprintf(&w, "%s of %s is %v %q\n", l.ID, l.By, l.Redacted, l.Subject)
 		}
 	}
 	for _, q := range []string{"deploy", "verify_token", "数据", "jwt.go"} {

@@ -17,7 +17,8 @@ import (
 )
 
 // Letter is a message without its body, which is read from a log by the name of its
-// bytes.
+// bytes. Of one that was redacted it is the tombstone; only [DB.Thread], [DB.Message] and
+// the lists of events return such.
 type Letter struct {
 	*mail.Message
 	Replica string // a log that it is in
@@ -40,7 +41,7 @@ type Filter struct {
 }
 
 // columns are those of the table message as m and thread as t, for scanLetter.
-const columns = `m.n, m.id, (SELECT replica FROM log WHERE n = m.log), m.oid, m.ms, m.c, m.at, m.sender, t.key, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files`
+const columns = `m.n, m.id, (SELECT replica FROM log WHERE n = m.log), m.oid, m.ms, m.c, m.at, m.sender, t.key, m.reply, m.topic, m.imp, m.ack, m.subject, m.people, m.files, m.gone`
 
 // scanLetter reads columns, and whatever else the query returns into more.
 func (d *DB) scanLetter(ctx context.Context, scan func(...any) error, more ...any) (Letter, error) {
@@ -51,7 +52,7 @@ func (d *DB) scanLetter(ctx context.Context, scan func(...any) error, more ...an
 	var thread, reply, topic sql.NullString
 	var imp int
 	var people string
-	if err := scan(append([]any{&l.n, &m.ID, &l.Replica, &oid, &m.HLC.MS, &m.HLC.N, &at, &sender, &thread, &reply, &topic, &imp, &m.AckRequired, &m.Subject, &people, &files}, more...)...); err != nil {
+	if err := scan(append([]any{&l.n, &m.ID, &l.Replica, &oid, &m.HLC.MS, &m.HLC.N, &at, &sender, &thread, &reply, &topic, &imp, &m.AckRequired, &m.Subject, &people, &files, &m.Redacted}, more...)...); err != nil {
 		return l, err
 	}
 	if imp < 0 || imp >= len(importances) {
@@ -62,6 +63,9 @@ func (d *DB) scanLetter(ctx context.Context, scan func(...any) error, more ...an
 		if err := json.Unmarshal(files, &m.Attachments); err != nil {
 			return l, errors.Join(errOdd, err)
 		}
+	}
+	if m.Redacted {
+		m.Subject, m.Body = mail.RedactedText, mail.RedactedText
 	}
 	lists := strings.Split(people, "|")
 	if len(lists) != 3 {
@@ -198,7 +202,7 @@ func (d *DB) Outbox(ctx context.Context, agent string, before Place, n int) ([]L
 	}
 	cut, args := before.before()
 	return d.letters(ctx, n, nil, func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil },
-		`SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE sender = ? AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{me}, args...)...)
+		`SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE sender = ? AND gone = 0 AND `+cut+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, append([]any{me}, args...)...)
 }
 
 // Thread returns the messages of a thread and the one that has key as its id: the newest
@@ -341,7 +345,7 @@ func (d *DB) waiting(ctx context.Context, viewer string, n int, by, where, order
 		return w, err
 	}
 	from := `FROM letter l INDEXED BY ` + by
-	where = ` WHERE ` + where + ` AND (l.kind < 2 OR l.agent = ?1 OR (SELECT sender FROM message WHERE n = l.msg) = ?1)`
+	where = ` WHERE ` + where + ` AND l.agent NOT IN (SELECT n FROM agent WHERE gone = 1) AND (l.kind < 2 OR l.agent = ?1 OR (SELECT sender FROM message WHERE n = l.msg) = ?1)`
 	if err := d.row(ctx, `SELECT count(*) `+from+where, me).Scan(&w.Count); err != nil {
 		return w, err
 	}
@@ -354,16 +358,37 @@ func (d *DB) waiting(ctx context.Context, viewer string, n int, by, where, order
 	return w, err
 }
 
-// Messages returns how many messages there are.
+// Messages returns how many messages there are, redacted ones left out.
 func (d *DB) Messages(ctx context.Context) (n int, err error) {
-	err = d.row(ctx, `SELECT count(*) FROM message`).Scan(&n)
+	err = d.row(ctx, `SELECT count(*) - (SELECT count(*) FROM message WHERE gone = 1) FROM message`).Scan(&n)
 	return n, err
 }
 
-// OlderThan returns how many of them are older than a time.
-func (d *DB) OlderThan(ctx context.Context, t mail.Time) (n int, err error) {
-	err = d.row(ctx, `SELECT count(*) FROM message WHERE at < ?`, int64(t)).Scan(&n)
-	return n, err
+// Before returns the ids of the messages from before a time that are not redacted.
+func (d *DB) Before(ctx context.Context, at mail.Time) ([]string, error) {
+	return d.texts(ctx, `SELECT id FROM message WHERE at < ? AND gone = 0 ORDER BY n`, int64(at))
+}
+
+// Sent counts what an agent has sent and is not redacted, and the letters that would go
+// with the agent: those and the ones that it received.
+func (d *DB) Sent(ctx context.Context, agent string) (messages, letters int, err error) {
+	me, err := d.agentNumber(ctx, agent)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = d.row(ctx, `SELECT (SELECT count(*) FROM message WHERE sender = ?1 AND gone = 0),
+		(SELECT count(*) FROM letter WHERE agent = ?1 OR msg IN (SELECT n FROM message WHERE sender = ?1))`, me).Scan(&messages, &letters)
+	return messages, letters, err
+}
+
+// Hidden reports whether a message of an agent's was redacted.
+func (d *DB) Hidden(ctx context.Context, agent string) (yes bool, err error) {
+	me, err := d.agentNumber(ctx, agent)
+	if err != nil {
+		return false, err
+	}
+	err = d.row(ctx, `SELECT EXISTS(SELECT 1 FROM message WHERE sender = ? AND gone = 1)`, me).Scan(&yes)
+	return yes, err
 }
 
 // Leases returns the fold of all reservations, those that have ended too.
@@ -383,11 +408,13 @@ func (d *DB) Leases(ctx context.Context) (mail.Leases, error) {
 	}, `SELECT state FROM lease`)
 }
 
-// Event is a record in the log of what happened. Its contents are in a log.
+// Event is a record in the log of what happened. Its contents are in a log, unless it is
+// the tombstone of a message.
 type Event struct {
 	Path    string
 	Replica string
 	OID     string
+	Gone    *mail.Message
 
 	at place
 }
@@ -437,7 +464,7 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 		if !before.admits(at) {
 			return false, nil
 		}
-		list = append(list, Event{l.Path(), l.Replica, l.OID, at})
+		list = append(list, l.event())
 		if found++; found == n {
 			return false, errEnough
 		}
@@ -445,6 +472,14 @@ func (d *DB) events(ctx context.Context, before Place, n int, others, letters st
 	}, `SELECT `+columns+` FROM message m LEFT JOIN thread t ON t.n = m.thread `+letters+` ORDER BY m.ms DESC, m.c DESC, m.id DESC`, args...)
 	sortEvents(list)
 	return list[:min(n, len(list))], err
+}
+
+func (l *Letter) event() Event {
+	e := Event{Path: l.Path(), Replica: l.Replica, OID: l.OID, at: placeOf(&l.Header)}
+	if l.Redacted {
+		e.Gone = l.Message
+	}
+	return e
 }
 
 func sortEvents(list []Event) {
@@ -515,7 +550,7 @@ func (d *DB) About(ctx context.Context, by, path string, covers func(pattern str
 		letters = letters[len(some):]
 		if some, err = mention(some); err == nil {
 			for _, l := range some {
-				list = append(list, Event{l.Path(), l.Replica, l.OID, placeOf(&l.Header)})
+				list = append(list, l.event())
 			}
 			found += len(some)
 		}
@@ -533,7 +568,7 @@ func (d *DB) Naming(ctx context.Context, path string) ([]Letter, error) {
 // naming does it for the messages of one sender, or of all if by is below 0.
 func (d *DB) naming(ctx context.Context, path string, by int64, before Place) ([]Letter, error) {
 	all := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
-	from := `SELECT ` + columns + ` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE (?1 < 0 OR m.sender = ?1)`
+	from := `SELECT ` + columns + ` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE m.gone = 0 AND (?1 < 0 OR m.sender = ?1)`
 	order := ` ORDER BY m.ms DESC, m.c DESC, m.id DESC`
 	words, _ := splitWords(path)
 	if !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {

@@ -20,7 +20,9 @@ const schemaVersion = 5
 // logs have copies that differ, which only damage or malice makes. late lists the
 // messages that arrived after newer ones: for all others the order of n is the order
 // of the log. The path of an event is its directory, with a slash at the end, where the
-// rest of it follows from its time and id.
+// rest of it follows from its time and id. gone lists the messages that were redacted, also
+// those that are not here (yet); of those that are, and of those that a deleted agent sent,
+// only the row in message is left, without what it said.
 //
 // Bodies are not here: they are read from the logs. Of the words, those of the body come
 // first: FTS5 notes the column of every hit but of those in the first, which would make
@@ -28,7 +30,7 @@ const schemaVersion = 5
 const schema = `
 CREATE TABLE meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
-CREATE TABLE agent(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, active INT NOT NULL DEFAULT 0, home TEXT NOT NULL DEFAULT '', profile BLOB);
+CREATE TABLE agent(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, active INT NOT NULL DEFAULT 0, home TEXT NOT NULL DEFAULT '', gone INT NOT NULL DEFAULT 0, profile BLOB);
 
 CREATE TABLE log(n INTEGER PRIMARY KEY, replica TEXT NOT NULL UNIQUE);
 
@@ -36,7 +38,8 @@ CREATE TABLE thread(n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 
 CREATE TABLE message(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, log INT NOT NULL, oid BLOB NOT NULL,
   ms INT NOT NULL, c INT NOT NULL, at INT NOT NULL, sender INT NOT NULL, thread INT, reply TEXT, topic TEXT,
-  imp INT NOT NULL, ack INT NOT NULL, subject TEXT NOT NULL, people TEXT NOT NULL, files BLOB);
+  imp INT NOT NULL, ack INT NOT NULL, subject TEXT NOT NULL, people TEXT NOT NULL, files BLOB, gone INT NOT NULL DEFAULT 0);
+CREATE TABLE gone(id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE late(n INTEGER PRIMARY KEY);
 CREATE TABLE contested(id TEXT PRIMARY KEY) WITHOUT ROWID;
 

@@ -36,6 +36,9 @@ func Encode(r Record) ([]byte, error) {
 	case *Unknown:
 		return r.Raw, nil
 	case *Message:
+		if r.Redacted {
+			return nil, errors.New("it is a tombstone, which is never stored")
+		}
 		if !utf8.ValidString(r.Body) || len(r.Body) > MaxBody {
 			return nil, fmt.Errorf("the body is not valid UTF-8 or longer than %d bytes", MaxBody)
 		}
@@ -337,7 +340,7 @@ func newRecord(path string, isMessage bool, fields []field, data []byte) (Record
 		return &Message{}, nil
 	}
 	if v == Version {
-		for _, r := range []Record{&AgentChange{}, &Receipt{}, &LeaseEvent{}, &Contact{}, &CommitSeen{}, &Bypass{}, &SlotEvent{}, &ProductLink{}} {
+		for _, r := range []Record{&AgentChange{}, &Receipt{}, &LeaseEvent{}, &Contact{}, &CommitSeen{}, &Bypass{}, &SlotEvent{}, &ProductLink{}, &Redaction{}} {
 			if r.kind() == kind {
 				return r, nil
 			}

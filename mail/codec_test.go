@@ -34,6 +34,8 @@ func samples() []Record {
 		&SlotEvent{Header: head(), Op: SlotHold, Slot: "build", Agent: "BlueLake", Branch: "main", Exclusive: true, Since: 1795237442123, TTL: 3600},
 		&SlotEvent{Header: head(), Op: SlotRelease, Slot: "e2e \u00fc", Agent: "not registered"},
 		&ProductLink{Header: head(), Product: "0123abcd", Name: "The \"shop\""},
+		&AgentChange{Header: head(), Agent: "0123456789", Deleted: true},
+		&Redaction{Header: head(), Messages: []string{"2222222222", "3333333333"}, Reason: "a secret"},
 	}
 }
 

@@ -37,6 +37,7 @@ type Agent struct {
 	Attachments   Field  `json:"attachments"`
 	ContactPolicy Field  `json:"contact_policy"`
 	Person        Field  `json:"person"`
+	Deleted       bool   `json:"deleted,omitempty"` // it is history: see Directory
 }
 
 // Contact policies.
@@ -70,7 +71,8 @@ func (l *Link) Approved(now time.Time) bool {
 }
 
 // Directory is the fold of agents and contact links: all that is needed to
-// address a message.
+// address a message. An agent that was deleted stays in Agents, for what it did has its
+// name; the methods that find or list agents pass over it.
 type Directory struct {
 	Agents map[string]*Agent `json:"agents"`
 	Links  map[string]*Link  `json:"links"` // by from + " " + to
@@ -103,6 +105,7 @@ func (d *Directory) Apply(replica string, r Record) {
 		a.Attachments.set(r.Attachments, m)
 		a.ContactPolicy.set(r.ContactPolicy, m)
 		a.Person.set(r.Person, m)
+		a.Deleted = a.Deleted || r.Deleted
 	case *Contact:
 		key := r.From + " " + r.To
 		l := &Link{From: r.From, To: r.To, Status: r.Status, Reason: r.Reason, Updated: r.At, Mark: m}
@@ -129,11 +132,19 @@ func (l *Link) beats(o *Link) bool {
 // Link returns the link between two agents, or nil.
 func (d *Directory) Link(from, to string) *Link { return d.Links[from+" "+to] }
 
+// Deleted reports whether an id is that of an agent that was deleted.
+func (d *Directory) Deleted(id string) bool {
+	a := d.Agents[id]
+	return a != nil && a.Deleted
+}
+
 // List returns all agents in order of registration.
 func (d *Directory) List() []*Agent {
 	list := make([]*Agent, 0, len(d.Agents))
 	for _, a := range d.Agents {
-		list = append(list, a)
+		if !a.Deleted {
+			list = append(list, a)
+		}
 	}
 	slices.SortFunc(list, func(a, b *Agent) int {
 		return cmp.Or(a.First.Compare(b.First), strings.Compare(a.ID, b.ID))
@@ -142,18 +153,28 @@ func (d *Directory) List() []*Agent {
 }
 
 // owner returns who keeps the bare name: of all agents that bear it, compared
-// without case, the one that registered first.
+// without case, the one that registered first. One that was deleted has it only while
+// nobody else does.
 func (d *Directory) owner(name string) *Agent {
 	var first *Agent
 	for _, a := range d.Agents {
 		if !strings.EqualFold(a.Name.Value, name) {
 			continue
 		}
-		if first == nil || cmp.Or(a.First.Stamp.Compare(first.First.Stamp), strings.Compare(a.ID, first.ID)) < 0 {
+		if first == nil || first.Deleted && !a.Deleted ||
+			first.Deleted == a.Deleted && cmp.Or(a.First.Stamp.Compare(first.First.Stamp), strings.Compare(a.ID, first.ID)) < 0 {
 			first = a
 		}
 	}
 	return first
+}
+
+// living returns an agent, or nil where it was deleted.
+func living(a *Agent) *Agent {
+	if a == nil || a.Deleted {
+		return nil
+	}
+	return a
 }
 
 // Address returns how the agent is addressed: its name or, where another agent
@@ -186,18 +207,18 @@ func (d *Directory) Address(id string) string {
 // fits several.
 func (d *Directory) Lookup(address string) *Agent {
 	if a := d.Agents[address]; a != nil {
-		return a
+		return living(a)
 	}
 	name, prefix, tilde := strings.Cut(address, "~")
 	switch {
 	case name == "": // of an agent that has none yet
 		return nil
 	case !tilde:
-		return d.owner(name)
+		return living(d.owner(name))
 	}
 	var found *Agent
 	for _, a := range d.Agents {
-		if len(prefix) >= 2 && strings.EqualFold(a.Name.Value, name) && strings.HasPrefix(a.ID, strings.ToLower(prefix)) {
+		if !a.Deleted && len(prefix) >= 2 && strings.EqualFold(a.Name.Value, name) && strings.HasPrefix(a.ID, strings.ToLower(prefix)) {
 			if found != nil {
 				return nil
 			}

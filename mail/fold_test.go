@@ -26,6 +26,11 @@ func dump(t testing.TB, s *State) string {
 	texts := func(list []Record) []listed {
 		out := []listed{}
 		for _, r := range list {
+			if m, ok := r.(*Message); ok && m.Redacted { // which is never stored
+				shown := *m
+				shown.Redacted = false
+				r = &shown
+			}
 			data, err := Encode(r)
 			if err != nil {
 				t.Fatalf("a record that was applied does not encode: %v", err)
@@ -45,8 +50,9 @@ func dump(t testing.TB, s *State) string {
 		Products  Products
 		Bypasses  []listed
 		Unknown   []listed
+		Redacted  map[string]bool
 		Messages  []listed
-	}{s.Directory, s.Names(), s.Leases, s.Receipts, s.Active, map[string][]listed{}, s.Slots.ByAge(), s.Products, nil, nil, nil}
+	}{s.Directory, s.Names(), s.Leases, s.Receipts, s.Active, map[string][]listed{}, s.Slots.ByAge(), s.Products, nil, nil, s.Redacted, nil}
 	records := func(n int, at func(int) Record) []Record {
 		var out []Record
 		for i := range n {
@@ -261,7 +267,7 @@ func (n *node) act() {
 	known := slices.Sorted(maps.Keys(n.st.Agents))
 	other := pick(rnd, known)
 	value := fmt.Sprintf("value %d", n.net.serial)
-	switch rnd.Intn(16) {
+	switch rnd.Intn(17) {
 	case 0:
 		n.addAgent()
 	case 1, 2: // anybody's profile, as adoption does
@@ -317,6 +323,14 @@ func (n *node) act() {
 			over, saw = append(over, p.Name.Mark), p.Name.Value
 		}
 		n.add(&ProductLink{Header: n.head(me, over...), Product: uid, Name: n.net.register("product "+uid, value, saw)})
+	case 16:
+		msgs := n.st.Messages()
+		switch {
+		case rnd.Intn(4) == 0:
+			n.add(&AgentChange{Header: n.head(me), Agent: other, Deleted: true})
+		case len(msgs) > 0:
+			n.add(&Redaction{Header: n.head(me), Messages: []string{pick(rnd, msgs).ID, pick(rnd, msgs).ID}})
+		}
 	}
 }
 
@@ -392,7 +406,8 @@ func final(s *State, key string) string {
 }
 
 // TestConvergence: whoever has heard of everything sees the same, in whatever
-// order and grouping it came (I1); nothing is missing from it (I2); receipts
+// order and grouping it came (I1); nothing is missing from it, and nothing that somebody
+// redacted is shown (I2); receipts
 // only ever grow (I4, checked at each pull); a value written by somebody who saw
 // another is never beaten by that one, whatever the clocks (I5); and the stamps
 // of a clone stay by its own clock (checked at each write).
@@ -411,8 +426,28 @@ func TestConvergence(t *testing.T) {
 		if got := dump(t, st); got != want {
 			t.Fatalf("seed %d: another order means something else %s", seed, differ(got, want))
 		}
+		gone := map[string]bool{} // messages and senders
 		for _, a := range list {
-			if m, ok := a.rec.(*Message); ok && st.Message(m.ID) != m {
+			switch r := a.rec.(type) {
+			case *Redaction:
+				for _, id := range r.Messages {
+					gone[id] = true
+				}
+			case *AgentChange:
+				gone[r.Agent] = gone[r.Agent] || r.Deleted
+			}
+		}
+		for _, a := range list {
+			m, ok := a.rec.(*Message)
+			if !ok {
+				continue
+			}
+			switch got := st.Message(m.ID); {
+			case gone[m.ID] || gone[m.By]:
+				if got == nil || !got.Redacted || got.ID != m.ID || strings.Contains(fmt.Sprintf("%+v", got), m.Subject) {
+					t.Fatalf("seed %d: message %s was redacted, and is %+v", seed, m.ID, got)
+				}
+			case got != m:
 				t.Fatalf("seed %d: message %s is lost", seed, m.ID)
 			}
 		}

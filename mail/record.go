@@ -21,7 +21,8 @@ type Header struct {
 }
 
 // Record is a stored thing: *Message, *AgentChange, *Receipt, *LeaseEvent,
-// *Contact, *CommitSeen, *Bypass, *SlotEvent, *ProductLink or *Unknown. The set is closed.
+// *Contact, *CommitSeen, *Bypass, *Redaction, *SlotEvent, *ProductLink or *Unknown. The set is
+// closed.
 type Record interface {
 	// Head returns the record's header, to be read only.
 	Head() *Header
@@ -40,7 +41,7 @@ func (h *Header) bucket(dir string) string {
 }
 
 // Bucket returns the directory of the records of kind dir (mail, receipts,
-// leases, events) that were written in the hour of t.
+// leases, events, redactions) that were written in the hour of t.
 func Bucket(dir string, t time.Time) string {
 	return dir + "/" + t.UTC().Format("2006-01/02/15") + "/"
 }
@@ -89,6 +90,20 @@ type Message struct {
 	IdempotencyKey string       `json:"idempotency_key,omitempty"`
 
 	Body string `json:"-"` // Markdown, byte for byte
+
+	Redacted bool `json:"-"` // it is a tombstone, see Tombstone
+}
+
+// RedactedText stands where a message said something that is not shown any more.
+const RedactedText = "[redacted]"
+
+// Tombstone returns what is shown of a message that was redacted: that it was there, who
+// wrote to whom, and in which thread.
+func (m *Message) Tombstone() *Message {
+	return &Message{
+		Header: m.Header, FromName: m.FromName, To: m.To, ToNames: m.ToNames, CC: m.CC, CCNames: m.CCNames, BCC: m.BCC,
+		Thread: m.Thread, ReplyTo: m.ReplyTo, Subject: RedactedText, Importance: Normal, Body: RedactedText, Redacted: true,
+	}
 }
 
 // Attachment is a file stored beside the mail by its content.
@@ -198,7 +213,8 @@ type AgentChange struct {
 	Task          *string `json:"task,omitempty"`
 	Attachments   *string `json:"attachments,omitempty"`
 	ContactPolicy *string `json:"contact_policy,omitempty"`
-	Person        *string `json:"person,omitempty"` // set for a person: the name to show
+	Person        *string `json:"person,omitempty"`  // set for a person: the name to show
+	Deleted       bool    `json:"deleted,omitempty"` // for good: nobody can write to it or act as it, and what it sent is redacted
 }
 
 func (a *AgentChange) kind() string { return "agent" }
@@ -389,6 +405,32 @@ func (b *Bypass) Path() string { return b.bucket("events") + b.ID + ".json" }
 func (b *Bypass) check() error {
 	if b.Touched == nil {
 		return errNull
+	}
+	return nil
+}
+
+// Redaction says that messages are not to be shown any more, whoever wrote them. It is
+// final. Their bytes stay in the logs until the owners truncate these.
+type Redaction struct {
+	Header
+	Messages []string `json:"messages"`
+	Reason   string   `json:"reason,omitempty"`
+}
+
+func (r *Redaction) kind() string { return "redact" }
+
+// Path implements Record. Redactions have a directory of their own, for whoever shows one
+// message has to know them all.
+func (r *Redaction) Path() string { return r.bucket("redactions") + r.ID + ".json" }
+
+func (r *Redaction) check() error {
+	if r.Messages == nil {
+		return errNull
+	}
+	for _, id := range r.Messages {
+		if !IsID(id) {
+			return fmt.Errorf("message %q is not an id", id)
+		}
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type State struct {
 	Slots    Slots
 	Products Products
 	Unknown  []*Unknown
+	Redacted map[string]bool // ids of messages that redactions name
 
 	messages map[string][]letter // copies of one id; more than one only by damage or malice
 }
@@ -42,6 +43,7 @@ func NewState() *State {
 		Commits:   map[string][]*CommitSeen{},
 		Slots:     Slots{},
 		Products:  Products{},
+		Redacted:  map[string]bool{},
 		messages:  map[string][]letter{},
 	}
 }
@@ -83,6 +85,10 @@ func (s *State) Apply(replica string, r Record) {
 		s.Slots.Apply(replica, r)
 	case *ProductLink:
 		s.Products.Apply(replica, r)
+	case *Redaction:
+		for _, id := range r.Messages {
+			s.Redacted[id] = true
+		}
 	case *Unknown:
 		s.Unknown = insert(s.Unknown, r)
 	}
@@ -132,7 +138,8 @@ func (s *State) Delivery(message, agent string) Delivery {
 }
 
 // Message returns the message with this id, or nil. Of several copies that
-// differ, the one in the log of the sender's home counts, else a fixed one.
+// differ, the one in the log of the sender's home counts, else a fixed one. Of one that
+// was redacted, or whose sender was deleted, it is the tombstone.
 func (s *State) Message(id string) *Message {
 	copies := s.messages[id]
 	if len(copies) == 0 {
@@ -144,7 +151,15 @@ func (s *State) Message(id string) *Message {
 			best = l
 		}
 	}
-	return best.msg
+	return s.Shown(best.msg)
+}
+
+// Shown returns what of a message is to be shown: itself, or its tombstone.
+func (s *State) Shown(m *Message) *Message {
+	if s.Redacted[m.ID] || s.Deleted(m.By) {
+		return m.Tombstone()
+	}
+	return m
 }
 
 func (s *State) prefer(a, b letter) bool {
