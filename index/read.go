@@ -220,7 +220,7 @@ func (d *DB) Thread(ctx context.Context, key string, before Place, n int) ([]Let
 // topic, unless that is "", only; it is compared without case.
 func (d *DB) Recent(ctx context.Context, topic string, since mail.Time, before Place, n int) ([]Letter, error) {
 	// A stamp is never behind the time, so that what is older needs no look.
-	where, args := `m.ms > ? AND m.at > ?`, []any{int64(since), int64(since)}
+	where, args := `m.gone = 0 AND m.ms > ? AND m.at > ?`, []any{int64(since), int64(since)}
 	if topic != "" {
 		where, args = where+` AND m.topic = ? COLLATE NOCASE`, append(args, topic)
 	}

@@ -393,9 +393,23 @@ func (b *Box) Whois(ctx context.Context, name string, commits int) (Whois, error
 		if out.AgentRow = rows[0]; commits <= 0 {
 			return nil
 		}
+		hidden, err := v.Hidden(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		again := false // somebody who was deleted had the name before
+		for _, o := range v.d.Agents {
+			again = again || o.Deleted && strings.EqualFold(o.Name.Value, a.Name.Value)
+		}
 		log, err := b.repo.LogBy(ctx, trailerAgent, a.Name.Value, commits)
 		out.RecentCommits = []Commit{}
 		for _, e := range log {
+			if again && e.Time.Unix() < a.Since.Time().Unix() {
+				continue
+			}
+			if (hidden || again) && strings.HasPrefix(e.Subject, "mail: ") { // which of them, the commit does not say
+				e.Subject, _, _ = strings.Cut(e.Subject, " | ")
+			}
 			out.RecentCommits = append(out.RecentCommits, Commit{e.OID, e.Subject, TS(e.Time)})
 		}
 		return err

@@ -187,6 +187,7 @@ func agentFields(f fields, a *mail.Agent) {
 		f.text(&p.Value)
 		markFields(f, &p.Mark)
 	}
+	f.flag(&a.Deleted)
 }
 
 // leaseFields begins with the pattern: for most reservations a commit looks no further.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/guard"
-	"github.com/git-agentmail/git-agentmail/mail"
 )
 
 // editTTL is how long a file is reserved by the first edit of it, where
@@ -141,8 +140,8 @@ func (b *Box) Nudge(ctx context.Context, who Actor) (string, error) {
 		return "", err
 	}
 	since := b.now().Add(-nudgeSpan)
-	st := mail.NewState()
-	if st.Directory, err = b.directory(ctx, sn); err != nil {
+	st, err := b.state(ctx, sn)
+	if err != nil {
 		return "", err
 	}
 	for _, dir := range []string{"mail", "receipts"} {

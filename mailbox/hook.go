@@ -409,7 +409,7 @@ func (h *hook) tellHolders(w *writer, me *mail.Agent, subject, text string, bloc
 	for _, holder := range sortedHolders(blocks) {
 		// An agent that nobody can name writes as this clone's person, who may be a
 		// holder like any other.
-		if holder == h.who.ID || w.dir.Agents[holder] == nil {
+		if holder == h.who.ID || w.dir.Agents[holder] == nil || w.dir.Deleted(holder) {
 			continue
 		}
 		body := text + "\n\n"

@@ -89,7 +89,7 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		return agentActor(d, a, "AGENT_NAME"), nil
 	}
 	here := b.worktreeAgent()
-	if a := d.Agents[here]; a == nil || a.Home.Value != sn.Own() || a.IsPerson() {
+	if a := d.Agents[here]; a == nil || a.Deleted || a.Home.Value != sn.Own() || a.IsPerson() {
 		here = "" // gone to another clone, or rubbish: it contradicts nobody
 	}
 	id, why := b.session(c.Session, c.Ancestors, here)
@@ -97,7 +97,7 @@ func (b *Box) Who(ctx context.Context, c Caller) (Actor, error) {
 		return Actor{Kind: IsUnidentified, Source: why}, nil
 	}
 	if id != "" {
-		if a := d.Agents[id]; a != nil && a.Home.Value == sn.Own() {
+		if a := d.Agents[id]; a != nil && !a.Deleted && a.Home.Value == sn.Own() {
 			return agentActor(d, a, "agent session"), nil
 		}
 	}

@@ -333,10 +333,11 @@ func (b *Box) fill(ctx context.Context, db *index.DB, sn *gitstore.Snapshot) err
 	if err != nil {
 		return err
 	}
-	// Receipts first, so that each letter is written once.
+	// Receipts and what redacts first, so that each letter is written once, or never.
 	slices.SortStableFunc(files, func(x, y gitstore.File) int {
 		first := func(f gitstore.File) int {
-			if strings.HasPrefix(f.Path, "receipts/") {
+			switch top, _, _ := strings.Cut(f.Path, "/"); top {
+			case "agents", "receipts", "redactions":
 				return 0
 			}
 			return 1
@@ -473,10 +474,13 @@ func (v *view) before(p Page) (index.Place, error) {
 
 // bodies reads the bodies of letters, which are not in the index.
 func (v *view) bodies(list []index.Letter) error {
-	files := make([]gitstore.File, len(list))
+	var files []gitstore.File
 	at := map[string][]int{}
 	for i, l := range list {
-		files[i] = gitstore.File{Replica: l.Replica, Path: l.Path(), OID: l.OID}
+		if l.Redacted {
+			continue
+		}
+		files = append(files, gitstore.File{Replica: l.Replica, Path: l.Path(), OID: l.OID})
 		at[l.OID] = append(at[l.OID], i)
 	}
 	return v.sn.Read(v.ctx, files, func(f gitstore.File) error {

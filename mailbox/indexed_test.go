@@ -72,7 +72,7 @@ func (g *indexGame) play(steps int) {
 func (g *indexGame) step(w *world, who Actor) {
 	names := []string{"BlueLake", "GreenCastle", "RedFox", "QuietOwl"}
 	words := []string{"verifyToken", "src/auth/jwt.go", "Łódź", "数据库迁移", "deploy", "the", "MAX_RETRY"}
-	switch n := g.Intn(20); {
+	switch n := g.Intn(22); {
 	case n < 8:
 		d := Draft{To: []string{choose(g, names...)}, Subject: choose(g, words...) + " " + choose(g, words...), Body: strings.Join([]string{choose(g, words...), choose(g, words...), choose(g, words...)}, " "),
 			Thread: choose(g, "", "", "FEAT-1", "FEAT-2"), Importance: choose(g, "", "low", "high", "urgent"), AckRequired: g.Intn(3) == 0, Topic: choose(g, "", "", "ci")}
@@ -103,6 +103,22 @@ func (g *indexGame) step(w *world, who Actor) {
 		}
 	case n == 17:
 		w.box.Release(w.ctx, who, LeaseFilter{})
+	case n == 20 && g.Intn(2) == 0:
+		w.pass(12 * time.Hour)
+		if _, err := w.box.Purge(w.ctx, who, PurgeRequest{Older: 24 * time.Hour}); err != nil {
+			g.t.Fatal(err)
+		}
+	case n == 21 && g.Intn(4) == 0: // it comes back as somebody else
+		if _, err := w.box.DeleteAgent(w.ctx, who, who.Name); err != nil {
+			g.t.Fatal(err)
+		}
+		for i := range g.clones {
+			for j := range g.agents[i] {
+				if g.agents[i][j].ID == who.ID {
+					g.agents[i][j] = w.agent(who.Name)
+				}
+			}
+		}
 	case n == 18 && len(g.leases) > 0:
 		w.box.ForceRelease(w.ctx, w.person(), choose(g, g.leases...), "", true)
 	default:
@@ -324,7 +340,7 @@ func (g *indexGame) folded(w *world) string {
 		}
 		out := []Message{}
 		for _, m := range st.Messages() {
-			if m.By == who.ID && len(out) < 50 {
+			if m.By == who.ID && !m.Redacted && len(out) < 50 {
 				out = append(out, view(m, who.ID))
 			}
 		}
@@ -339,8 +355,16 @@ func (g *indexGame) folded(w *world) string {
 			s.add("topic "+who.Name, list, nil)
 		}
 		unacked, urgent := []InboxRow{}, []InboxRow{}
+		alive := 0
 		for _, m := range st.Messages() {
+			if m.Redacted {
+				continue
+			}
+			alive++
 			for _, id := range unique(m.Recipients()) {
+				if st.Deleted(id) {
+					continue
+				}
 				if m.RecipientKind(id) == "bcc" && who.ID != id && who.ID != m.By {
 					continue
 				}
@@ -356,7 +380,7 @@ func (g *indexGame) folded(w *world) string {
 			}
 		}
 		slices.Reverse(unacked)
-		s.add("status "+who.Name, []any{unacked[:min(len(unacked), DefaultLimit)], len(unacked), urgent[:min(len(urgent), DefaultLimit)], len(urgent), len(oldestFirst)}, nil)
+		s.add("status "+who.Name, []any{unacked[:min(len(unacked), DefaultLimit)], len(unacked), urgent[:min(len(urgent), DefaultLimit)], len(urgent), alive}, nil)
 		for _, key := range g.keys() {
 			for _, p := range g.pages() {
 				v, err := foldedThread(b, st, oldestFirst, key, func(m *mail.Message) Message { return view(m, who.ID) })
@@ -380,7 +404,7 @@ func (g *indexGame) folded(w *world) string {
 	for _, a := range st.List() {
 		row := AgentRow{Agent: b.agentView(st.Directory, a, sn.Own(), st.Active[a.ID])}
 		for _, m := range oldestFirst {
-			if m.RecipientKind(a.ID) != "" && st.Delivery(m.ID, a.ID).Read == 0 {
+			if !m.Redacted && m.RecipientKind(a.ID) != "" && st.Delivery(m.ID, a.ID).Read == 0 {
 				row.Unread++
 			}
 		}
@@ -396,6 +420,11 @@ func (g *indexGame) folded(w *world) string {
 		hx, hy := x.Head(), y.Head()
 		return cmp.Or(hy.HLC.Compare(hx.HLC), strings.Compare(hy.ID, hx.ID))
 	})
+	for i, r := range records {
+		if m, ok := r.(*mail.Message); ok {
+			records[i] = st.Shown(m)
+		}
+	}
 	for i, q := range g.logs() {
 		events, err := foldedLog(b, w, st.Directory, records, q)
 		s.add(fmt.Sprint("log ", i), events, err)
@@ -432,7 +461,11 @@ func foldedLog(b *Box, w *world, d *mail.Directory, records []mail.Record, q Log
 	events := []Event{}
 	agent := ""
 	if q.Agent != "" {
-		agent = d.Lookup(q.Agent).ID
+		a := d.Lookup(q.Agent)
+		if a == nil {
+			return events, unknownAgent(d, q.Agent)
+		}
+		agent = a.ID
 	}
 	var place place
 	if q.Path != "" {
@@ -449,7 +482,7 @@ func foldedLog(b *Box, w *world, d *mail.Directory, records []mail.Record, q Log
 		case *mail.LeaseEvent:
 			return slices.ContainsFunc(r.Leases, func(l mail.Lease) bool { return place.covered(l.Pattern) })
 		case *mail.Message:
-			return place.named(r.Subject) || place.named(r.Body)
+			return !r.Redacted && (place.named(r.Subject) || place.named(r.Body))
 		case *mail.CommitSeen:
 			return within(r.Touched)
 		case *mail.Bypass:

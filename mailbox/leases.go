@@ -242,7 +242,7 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 		if err := w.add(ev); err != nil {
 			return "", err
 		}
-		out.Reservation.Notified = notify && l.Holder != me.ID && d.Agents[l.Holder] != nil
+		out.Reservation.Notified = notify && l.Holder != me.ID && d.Agents[l.Holder] != nil && !d.Deleted(l.Holder)
 		if out.Reservation.Notified {
 			body := fmt.Sprintf("%s released your reservation `%s` (%s).\n\n", d.Address(me.ID), l.Pattern, l.ID)
 			for _, r := range row.StaleReasons {

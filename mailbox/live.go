@@ -22,6 +22,9 @@ type live struct {
 	leaseStamp string
 	leases     mail.Leases
 	pruned     time.Time // when leases was rid of what had ended; see usable
+
+	redactStamp string
+	redacted    map[string]bool // ids of messages
 }
 
 const (
@@ -275,10 +278,40 @@ func (b *Box) read(ctx context.Context, sn *gitstore.Snapshot, files []gitstore.
 func isRecord(path string) bool {
 	top, _, _ := strings.Cut(path, "/")
 	switch top {
-	case "agents", "contacts", "mail", "receipts", "leases", "events", "products":
+	case "agents", "contacts", "mail", "receipts", "leases", "events", "products", "redactions":
 		return true
 	}
 	return false
+}
+
+// redacted returns the ids of the messages that redactions in sn name. It is shared: do not
+// change it. In most mailboxes there are none, and where there are, they are few records
+// with many ids.
+func (b *Box) redacted(ctx context.Context, sn *gitstore.Snapshot) (map[string]bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stamp := sn.Stamp("redactions")
+	if b.live.redacted == nil || b.live.redactStamp != stamp {
+		st := mail.NewState()
+		if err := b.walk(ctx, sn, "redactions/", nil, st.Apply); err != nil {
+			return nil, err
+		}
+		b.live.redacted, b.live.redactStamp = st.Redacted, stamp
+	}
+	return b.live.redacted, nil
+}
+
+// state returns a fold that knows who there is in sn, and what is not to be shown. What it
+// is given further is its own.
+func (b *Box) state(ctx context.Context, sn *gitstore.Snapshot) (*mail.State, error) {
+	st := mail.NewState()
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	st.Directory = d
+	st.Redacted, err = b.redacted(ctx, sn)
+	return st, err
 }
 
 // fold returns the meaning of everything in sn. It reads the whole mailbox; the

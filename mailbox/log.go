@@ -38,14 +38,22 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 		if err != nil {
 			return err
 		}
+		var files []gitstore.File
+		for _, e := range list {
+			if e.Gone == nil {
+				files = append(files, gitstore.File{Replica: e.Replica, Path: e.Path, OID: e.OID})
+			}
+		}
 		found := map[string]mail.Record{}
-		err = b.read(ctx, v.sn, list, func(_ string, r mail.Record, err error) {
+		err = b.read(ctx, v.sn, files, func(_ string, r mail.Record, err error) {
 			if err == nil {
 				found[r.Path()] = r
 			}
 		})
-		for _, f := range list {
-			if r := found[f.Path]; r != nil {
+		for _, e := range list {
+			if e.Gone != nil {
+				events = append(events, event(v.d, e.Gone))
+			} else if r := found[e.Path]; r != nil {
 				events = append(events, event(v.d, r))
 			}
 		}
@@ -55,7 +63,7 @@ func (b *Box) Log(ctx context.Context, who Actor, q LogQuery) ([]Event, error) {
 }
 
 // log finds the records that a query is about, newest first; at is its path.
-func (v *view) log(q LogQuery, at place, n int) ([]gitstore.File, error) {
+func (v *view) log(q LogQuery, at place, n int) ([]index.Event, error) {
 	agent := ""
 	if q.Agent != "" {
 		a := v.d.Lookup(q.Agent)
@@ -68,22 +76,15 @@ func (v *view) log(q LogQuery, at place, n int) ([]gitstore.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []index.Event
 	if q.Path == "" {
-		list, err = v.Events(v.ctx, agent, before, n)
-	} else {
-		list, err = v.About(v.ctx, agent, at.path, at.covered, func(letters []index.Letter) ([]index.Letter, error) {
-			if err := v.bodies(letters); err != nil {
-				return nil, err
-			}
-			return slices.DeleteFunc(letters, func(l index.Letter) bool { return !at.named(l.Subject) && !at.named(l.Body) }), nil
-		}, before, n)
+		return v.Events(v.ctx, agent, before, n)
 	}
-	var files []gitstore.File
-	for _, e := range list {
-		files = append(files, gitstore.File{Replica: e.Replica, Path: e.Path, OID: e.OID})
-	}
-	return files, err
+	return v.About(v.ctx, agent, at.path, at.covered, func(letters []index.Letter) ([]index.Letter, error) {
+		if err := v.bodies(letters); err != nil {
+			return nil, err
+		}
+		return slices.DeleteFunc(letters, func(l index.Letter) bool { return !at.named(l.Subject) && !at.named(l.Body) }), nil
+	}, before, n)
 }
 
 // beforeEvent finds the place after which the log goes on.
@@ -199,6 +200,8 @@ func event(d *mail.Directory, r mail.Record) Event {
 		e.Summary = fmt.Sprintf("to %s: %s", briefList(e.To), clip(r.Subject, 80))
 	case *mail.AgentChange:
 		switch {
+		case r.Deleted:
+			e.Kind, e.Summary = "delete", "deletes "+d.Address(r.Agent)
 		case r.Name != nil:
 			e.Kind, e.Summary = "register", fmt.Sprintf("%s registers (%s, %s)", d.Address(r.Agent), value(r.Program), value(r.Model))
 		case r.Home != nil:
@@ -246,6 +249,11 @@ func event(d *mail.Directory, r mail.Record) Event {
 		}
 	case *mail.ProductLink:
 		e.Kind, e.Summary = "product", fmt.Sprintf("this repository belongs to %q (%s)", clip(r.Name, 80), r.Product)
+	case *mail.Redaction:
+		e.Kind, e.Summary = "redact", "redacts "+plural(len(r.Messages), "message")
+		if r.Reason != "" {
+			e.Summary += ": " + clip(r.Reason, 80)
+		}
 	case *mail.Unknown:
 		e.Summary = fmt.Sprintf("%q, written by a newer version", clip(r.Kind, 40))
 	}

@@ -17,7 +17,7 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 		ID: m.ID, ProjectID: b.Project().ID, SenderID: m.By, From: d.Address(m.By), FromPerson: personName(d, m.By),
 		To: addresses(d, m.To), CC: addresses(d, m.CC), BCC: []string{},
 		ThreadID: optional(m.Thread), ReplyTo: optional(m.ReplyTo), Subject: m.Subject, Importance: m.Importance,
-		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: &m.Body,
+		AckRequired: m.AckRequired, Topic: optional(m.Topic), CreatedTS: ts(m.At), Attachments: attachments(m), BodyMD: &m.Body, Redacted: m.Redacted,
 	}
 	if viewer == m.By {
 		v.BCC = addresses(d, m.BCC)
@@ -25,9 +25,13 @@ func (b *Box) messageView(d *mail.Directory, m *mail.Message, viewer string) Mes
 	return v
 }
 
-// receipts tells what each recipient that the viewer knows of has done.
+// receipts tells what each recipient that the viewer knows of has done. A tombstone tells
+// of none.
 func receipts(d *mail.Directory, m *mail.Message, viewer string, done func(agent string) mail.Delivery) []Receipt {
 	var list []Receipt
+	if m.Redacted {
+		return nil
+	}
 	for _, id := range m.Recipients() {
 		if m.RecipientKind(id) == "bcc" && viewer != m.By && viewer != id {
 			continue
@@ -199,7 +203,7 @@ func (b *Box) inbox(st *mail.State, agent string, q InboxQuery) ([]InboxRow, err
 	list, err := page(st.Messages(), q.Page, "message", func(m *mail.Message) string { return m.ID }, func(m *mail.Message) bool {
 		d := st.Delivery(m.ID, agent)
 		switch {
-		case agent == "" || m.RecipientKind(agent) == "",
+		case agent == "" || m.Redacted || m.RecipientKind(agent) == "",
 			q.Unread && d.Read != 0,
 			q.Urgent && !m.IsUrgent(),
 			q.AckRequired && (!m.AckRequired || d.Ack != 0),
@@ -284,8 +288,8 @@ func (b *Box) Topic(ctx context.Context, who Actor, q TopicQuery) ([]Message, er
 	return out, err
 }
 
-// message finds one message by a prefix of its id. It looks at names only and
-// reads one file, whatever the size of the mailbox.
+// message finds one message by a prefix of its id; one that was redacted is a tombstone. It
+// looks at names only and reads one file, whatever the size of the mailbox.
 func (b *Box) message(ctx context.Context, sn *gitstore.Snapshot, prefix string) (*mail.Message, error) {
 	files, err := sn.List(ctx, "mail/", nil)
 	if err != nil {
@@ -302,12 +306,10 @@ func (b *Box) message(ctx context.Context, sn *gitstore.Snapshot, prefix string)
 		return nil, hintOn(err, mail.NotFound, "git agentmail inbox")
 	}
 	files = slices.DeleteFunc(files, func(f gitstore.File) bool { return messageID(f.Path) != id })
-	d, err := b.directory(ctx, sn)
+	st, err := b.state(ctx, sn) // decides between copies that differ
 	if err != nil {
 		return nil, err
 	}
-	st := mail.NewState() // decides between copies that differ
-	st.Directory = d
 	var newer string
 	var damage error
 	err = b.read(ctx, sn, files, func(replica string, r mail.Record, err error) {

@@ -43,6 +43,10 @@ func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (Re
 	if err != nil {
 		return ReplyResult{}, err
 	}
+	if orig.Redacted {
+		return ReplyResult{}, mail.Errorf(mail.NotFound, "message %q was redacted: what it said is not found any more; nothing was sent", orig.ID).
+			Hint("git agentmail send --thread %s --to NAME -s SUBJECT", orig.ThreadKey())
+	}
 	dir, err := b.directory(ctx, sn)
 	if err != nil {
 		return ReplyResult{}, err
@@ -417,7 +421,11 @@ func (k idempotency) find(w *writer) (*mail.Message, error) {
 	if !ok {
 		return nil, mail.Errorf(mail.Format, "message %q was written by a newer version", f.ID)
 	}
-	return m, nil
+	st, err := w.b.state(w.ctx, w.tx.Snapshot())
+	if err != nil {
+		return nil, err
+	}
+	return st.Shown(m), nil
 }
 
 func (k idempotency) save(w *writer, m *mail.Message) error {

@@ -22,7 +22,7 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 		out.Worktrees = []WorktreeRow{}
 		for _, t := range trees {
 			row := WorktreeRow{Path: t.Path, Branch: t.Branch}
-			if id := readAgentFile(filepath.Join(t.GitDir, gitstore.AgentFile)); id != "" && v.d.Agents[id] != nil {
+			if id := readAgentFile(filepath.Join(t.GitDir, gitstore.AgentFile)); id != "" && v.d.Agents[id] != nil && !v.d.Deleted(id) {
 				row.Agent = v.d.Address(id)
 			}
 			out.Worktrees = append(out.Worktrees, row)

@@ -200,6 +200,7 @@ func (b *Box) writings(ctx context.Context, who Actor, keys []string, q *Summary
 
 // writing reads the bodies of the newest letters of a thread.
 func (v *view) writing(id string, letters []index.Letter, newest int) (writing, error) {
+	letters = slices.DeleteFunc(letters, func(l index.Letter) bool { return l.Redacted })
 	w := writing{id: id, read: min(newest, len(letters))}
 	err := v.bodies(letters[len(letters)-w.read:])
 	for _, l := range letters {

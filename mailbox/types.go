@@ -129,6 +129,31 @@ type RegisterRequest struct {
 	ElseProgram, ElseModel string
 }
 
+// DeletedAgent is the answer to DeleteAgent: what is not shown any more.
+type DeletedAgent struct {
+	AgentID      string `json:"agent_id"`
+	AgentName    string `json:"agent_name"`
+	Project      string `json:"project"`
+	Letters      int    `json:"message_recipients_deleted"` // a letter is a message to one recipient: those it sent and received
+	Messages     int    `json:"messages_deleted"`
+	Reservations int    `json:"file_reservations_deleted"` // live ones, which ended
+}
+
+// PurgeRequest redacts old messages.
+type PurgeRequest struct {
+	Older  time.Duration // than this; 0 means RETENTION_MAX_AGE_DAYS, or 180 days
+	DryRun bool          // only count them
+	Reason string
+}
+
+// PurgeResult is the answer to Purge.
+type PurgeResult struct {
+	Status     string `json:"status"` // dry_run or purged
+	Messages   int    `json:"messages_affected"`
+	CutoffDate TS     `json:"cutoff_date"`
+	MaxAgeDays int    `json:"max_age_days"`
+}
+
 // Windows are the terminal windows that registered agents.
 type Windows struct {
 	Identities []Window `json:"identities"`
@@ -200,6 +225,7 @@ type Message struct {
 	CreatedTS   TS           `json:"created_ts"`
 	Attachments []Attachment `json:"attachments"`
 	BodyMD      *string      `json:"body_md,omitempty"` // nil where it was not asked for
+	Redacted    bool         `json:"redacted,omitempty"`
 	Receipts    []Receipt    `json:"receipts,omitempty"`
 }
 
@@ -774,7 +800,7 @@ type Event struct {
 	ID      string `json:"id"`
 	TS      TS     `json:"ts"`
 	Agent   string `json:"agent"`
-	Kind    string `json:"kind"`    // message, register, profile, read, ack, reserve, renew, release, force-release, contact, commit, bypass, slot, slot-release, product, unknown
+	Kind    string `json:"kind"`    // message, register, profile, read, ack, reserve, renew, release, force-release, contact, commit, bypass, redact, delete, slot, slot-release, product, unknown
 	Summary string `json:"summary"` // one line for people
 	// What it was about, where that applies.
 	Message string   `json:"message,omitempty"` // id

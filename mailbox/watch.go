@@ -91,7 +91,7 @@ func (b *Box) Watch(ctx context.Context, who Actor, fn func(Event) error) error 
 	c := b.cursor("watch", who)
 	var failed error // of fn
 	err := b.follow(ctx, c, nil, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
-		d, err := b.directory(ctx, sn)
+		st, err := b.state(ctx, sn)
 		if err != nil {
 			failed = err
 			return false, err
@@ -103,7 +103,11 @@ func (b *Box) Watch(ctx context.Context, who Actor, fn func(Event) error) error 
 			if before[r.Path()] || !concerns(who, r) {
 				continue
 			}
-			if failed = fn(event(d, r)); failed != nil {
+			shown := r
+			if m, ok := r.(*mail.Message); ok {
+				shown = st.Shown(m)
+			}
+			if failed = fn(event(st.Directory, shown)); failed != nil {
 				return false, failed
 			}
 			c.handed(r.Path())
@@ -165,11 +169,11 @@ func (b *Box) Wait(ctx context.Context, who Actor, limit time.Duration, fn func(
 	}
 	if err == nil && len(rows) == 0 {
 		err = b.follow(ctx, c, timer.C, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
-			d, err := b.directory(ctx, sn)
+			st, err := b.state(ctx, sn)
 			if err != nil {
 				return false, err
 			}
-			rows = b.arrived(d, added, who.reader(d, sn))
+			rows = b.arrived(st, added, who.reader(st.Directory, sn))
 			return len(rows) > 0, nil
 		})
 	}
@@ -194,8 +198,8 @@ func (a Actor) reader(d *mail.Directory, sn *gitstore.Snapshot) string {
 	return a.ID
 }
 
-// arrived returns what of the records is mail to an agent that it has not read.
-func (b *Box) arrived(d *mail.Directory, added []mail.Record, me string) []InboxRow {
+// arrived returns what of the records is mail to an agent that it has not read, and may.
+func (b *Box) arrived(st *mail.State, added []mail.Record, me string) []InboxRow {
 	// A receipt of mine came after the message, so it is among these too.
 	read := map[string]bool{}
 	for _, r := range added {
@@ -207,8 +211,8 @@ func (b *Box) arrived(d *mail.Directory, added []mail.Record, me string) []Inbox
 	}
 	rows := []InboxRow{}
 	for _, r := range added {
-		if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" && !read[m.ID] {
-			rows = append(rows, b.inboxRow(d, m, me, mail.Delivery{}, false))
+		if m, ok := r.(*mail.Message); ok && m.RecipientKind(me) != "" && !read[m.ID] && st.Shown(m) == m {
+			rows = append(rows, b.inboxRow(st.Directory, m, me, mail.Delivery{}, false))
 		}
 	}
 	return rows

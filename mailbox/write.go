@@ -216,7 +216,7 @@ func (w *writer) actor(who Actor) (*mail.Agent, error) {
 		return nil, err
 	}
 	if who.Kind == IsAgent {
-		if a := d.Agents[who.ID]; a != nil {
+		if a := d.Agents[who.ID]; a != nil && !a.Deleted {
 			return a, nil
 		}
 		return nil, mail.Errorf(mail.NotFound, "agent %q not found", who.Name).Hint("git agentmail agents")
