@@ -411,14 +411,6 @@ type AckResult struct {
 	ReadAt         TS     `json:"read_at"`
 }
 
-// PurgeResult is the answer to Purge.
-type PurgeResult struct {
-	Status     string `json:"status"`            // dry_run
-	Messages   int    `json:"messages_affected"` // that are older than the cutoff
-	CutoffDate TS     `json:"cutoff_date"`
-	MaxAgeDays int    `json:"max_age_days"`
-}
-
 // ThreadView is a thread, oldest message first.
 type ThreadView struct {
 	Project  string    `json:"project"`

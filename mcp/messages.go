@@ -105,14 +105,6 @@ var messagingTools = []tool{
 		},
 		run: acknowledgeMessage,
 	},
-	{
-		name: "purge_old_messages", cluster: "messaging", is: reads,
-		about: "Count the messages that are older than some days; none is taken away",
-		params: []param{
-			projectKey,
-			{name: "max_age_days", kind: integer, about: "Default: 180"},
-			{name: "dry_run", kind: boolean, def: true},
-		},
 		run: purgeOldMessages,
 	},
 }
@@ -196,14 +188,6 @@ func acknowledgeMessage(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	return one(b.Ack(ctx, who, []string{c.text("message_id")}))
-}
-
-func purgeOldMessages(ctx context.Context, c *call) (any, error) {
-	b, who, err := c.actor(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	return b.Purge(ctx, who, maybe[int](c, "max_age_days"), c.boolean("dry_run"))
 }
 
 // maybe returns an argument where not given is another thing than any value.
