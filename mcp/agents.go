@@ -67,6 +67,22 @@ var identityTools = []tool{
 		},
 		run: deregisterAgent,
 	},
+	{
+		name: "delete_agent", cluster: "identity", is: destroys,
+		about:  "Delete an agent for good: what it holds is released, and what it sent is not shown any more",
+		params: []param{projectKey, {name: "name", required: true}},
+		run: func(ctx context.Context, c *call) (any, error) {
+			b, who, err := c.asker(ctx, "name")
+			if err != nil {
+				return nil, err
+			}
+			r, err := b.DeleteAgent(ctx, who, c.text("name"))
+			if err == nil {
+				c.session.forget(b, r.AgentID)
+			}
+			return r, err
+		},
+	},
 }
 
 // registration is the request that profileParams make. What is not given is taken from
@@ -194,18 +210,20 @@ func deregisterAgent(ctx context.Context, c *call) (any, error) {
 	return b.Deregister(ctx, who, name, c.text("registration_token"))
 }
 
-// asker returns who asks that something be done to the agent that an argument names: the
-// agent of this session or, if it has none, that one itself.
+// asker returns who asks for something that is done to another: the agent of this session
+// or, if it has none, the one that an argument names ("" for no such argument).
 func (c *call) asker(ctx context.Context, name string) (*mailbox.Box, mailbox.Actor, error) {
 	b, err := c.open(ctx)
 	if err != nil {
 		return nil, mailbox.Actor{}, err
 	}
-	as := c.session.agent(b)
-	if as == "" {
-		return c.actor(ctx, name)
+	caller := c.server.caller(c)
+	if as := c.session.agent(b); as != "" {
+		caller.As = as
+	} else if name != "" && c.given(name) {
+		caller.As = strings.TrimSpace(c.text(name))
 	}
-	who, err := b.Who(ctx, mailbox.Caller{Client: true, As: as})
+	who, err := b.Who(ctx, caller)
 	c.who = &who
 	return b, who, err
 }

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -176,4 +177,34 @@ func TestDeregisterAgent(t *testing.T) {
 	}
 	// A session that has registered nobody asks for the agent that it names.
 	connect(t, options(t, dir, env, Full)).call("deregister_agent", map[string]any{"agent_name": "GreenCastle"}, &r)
+}
+
+func TestDeleteAgent(t *testing.T) {
+	env := environ(t)
+	dir := repository(t, env)
+	blue, green := connect(t, options(t, dir, env, Full)), connect(t, options(t, dir, env, Full))
+	var a registered
+	blue.call("register_agent", map[string]any{"name": "BlueLake"}, &a)
+	green.call("register_agent", map[string]any{"name": "GreenCastle"}, nil)
+	blue.call("send_message", map[string]any{"to": []string{"GreenCastle", "BlueLake"}, "subject": "secret", "body_md": "b"}, nil)
+	var r map[string]any
+	green.call("delete_agent", map[string]any{"name": "BlueLake"}, &r)
+	want := map[string]any{"agent_id": a.ID, "agent_name": "BlueLake", "project": dir, "message_recipients_deleted": 2.0, "messages_deleted": 1.0, "file_reservations_deleted": 0.0}
+	if !reflect.DeepEqual(r, want) {
+		t.Errorf("got %v, want %v", r, want)
+	}
+	var inbox []any
+	if green.call("fetch_inbox", nil, &inbox); len(inbox) != 0 {
+		t.Errorf("%v", inbox)
+	}
+	if e := green.fails("delete_agent", map[string]any{"name": "BlueLake"}); e.Type != "NOT_FOUND" {
+		t.Errorf("%+v", e)
+	}
+	if e := blue.fails("fetch_inbox", map[string]any{"agent_name": "BlueLake"}); e.Type != "NOT_FOUND" {
+		t.Errorf("%+v", e)
+	}
+	// Oneself, and the session can begin again.
+	green.call("delete_agent", map[string]any{"name": "GreenCastle"}, nil)
+	green.call("register_agent", map[string]any{"name": "GreenCastle"}, nil)
+	green.call("fetch_inbox", nil, nil)
 }

@@ -109,10 +109,11 @@ func (c *call) sameProject(ctx context.Context, b *mailbox.Box, name string) err
 	if key == "" {
 		return nil
 	}
-	other, err := c.server.projects.Open(ctx, key)
+	other, release, err := c.server.projects.Open(ctx, key)
 	if err != nil {
 		return err
 	}
+	defer release()
 	if other.Project().ID == b.Project().ID {
 		return nil
 	}

@@ -18,12 +18,7 @@ import (
 )
 
 // missing are tools of the contract that are not here yet.
-var missing = []string{
-	"deregister_agent", "whois", "create_agent_identity", "list_window_identities", "rename_window", "expire_window",
-	"request_contact", "respond_contact", "list_contacts", "set_contact_policy",
-
-	"delete_agent",
-}
+var missing = []string{}
 
 // later are parameters and fields of tools that are here, which are not here yet.
 var later = []string{

@@ -105,8 +105,6 @@ var messagingTools = []tool{
 		},
 		run: acknowledgeMessage,
 	},
-		run: purgeOldMessages,
-	},
 }
 
 func sendMessage(ctx context.Context, c *call) (any, error) {

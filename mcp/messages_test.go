@@ -360,19 +360,3 @@ func TestReceipts(t *testing.T) {
 		{"read_message", dict{"message_id": other, "agent_name": "Nobody"}, "NOT_FOUND", "not found"},
 	})
 }
-
-func TestPurgeOldMessages(t *testing.T) {
-	dir, blue, _ := neighbours(t)
-	blue.send(nil)
-	var r dict
-	blue.call("purge_old_messages", dict{"project_key": dir, "max_age_days": nil, "dry_run": nil}, &r)
-	has(t, "purge_old_messages", r, "status messages_affected cutoff_date max_age_days")
-	if r["status"] != "dry_run" || r["messages_affected"] != 0.0 || r["max_age_days"] != 180.0 {
-		t.Errorf("%v", r)
-	}
-	blue.wrong([]wrong{
-		{"purge_old_messages", dict{"dry_run": false}, "FEATURE_DISABLED", "nothing was done"},
-		{"purge_old_messages", dict{"max_age_days": 0}, "INVALID_ARGUMENT", "max_age_days 0"},
-		{"purge_old_messages", dict{"project_key": "no-such-project"}, "NOT_FOUND", "not found"},
-	})
-}

@@ -85,6 +85,23 @@ func (s *session) keep(b *mailbox.Box, id string) {
 	}
 }
 
+// forget takes an agent out that was deleted: the session may go on as another.
+func (s *session) forget(b *mailbox.Box, id string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	project := b.Project().ID
+	if list := s.agents[project]; list != nil {
+		s.agents[project] = slices.DeleteFunc(list, func(u used) bool { return u.id == id })
+	}
+	if k := s.kept[b.Worktree()]; k != nil && slices.Contains(k.now.Agents, id) {
+		k.now.Agents = slices.DeleteFunc(k.now.Agents, func(a string) bool { return a == id })
+		k.save(k.now)
+	}
+}
+
 // close takes the session records back.
 func (s *session) close() {
 	s.mu.Lock()

@@ -7,7 +7,7 @@ func allTools() []*tool {
 	var list []*tool
 	for _, t := range slices.Concat(
 		infrastructureTools, identityTools, windowTools, contactTools, messagingTools, searchTools, summaryTools, fileTools, guardTools,
-		macroTools, slotTools, productTools, extendedTools,
+		macroTools, slotTools, productTools, retentionTools, extendedTools,
 	) {
 		list = append(list, &t)
 	}
