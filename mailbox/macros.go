@@ -25,6 +25,7 @@ type SessionRequest struct {
 type SessionStart struct {
 	Project      ProjectRow    `json:"project"`
 	Agent        Agent         `json:"agent"`
+	Token        string        `json:"registration_token,omitempty"` // the agent's, once more where it is looked for
 	Reservations ReserveResult `json:"file_reservations"`
 	Inbox        []InboxRow    `json:"inbox"`
 }
@@ -60,6 +61,7 @@ func (b *Box) StartSession(ctx context.Context, r SessionRequest) (SessionStart,
 	if out.Agent, err = b.Register(ctx, r.Agent); err != nil {
 		return out, err
 	}
+	out.Token = out.Agent.RegistrationToken
 	out.Project = ProjectRow{b.Project(), TS(b.created(ctx))}
 	who := out.Agent.Actor()
 	if len(r.Reserve.Patterns) > 0 {
@@ -78,17 +80,17 @@ func (a Agent) Actor() Actor {
 
 // ThreadRequest makes an agent ready to write in a thread.
 type ThreadRequest struct {
-	Agent    *RegisterRequest // registered first; nil if only an agent that is there will do
-	Thread   string
-	Examples bool
-	Summary  SummaryQuery
-	Inbox    InboxQuery
+	Agent   *RegisterRequest // registered first; nil if only an agent that is there will do
+	Thread  string
+	Summary SummaryQuery
+	Inbox   InboxQuery
 }
 
 // PreparedThread is the answer to PrepareThread.
 type PreparedThread struct {
 	Project Project      `json:"project"`
 	Agent   Agent        `json:"agent"`
+	Token   string       `json:"registration_token,omitempty"` // of an agent that was registered
 	Thread  ThreadDigest `json:"thread"`
 	Inbox   []InboxRow   `json:"inbox"`
 }
@@ -96,20 +98,9 @@ type PreparedThread struct {
 // ThreadDigest is a summary of a thread with how it began.
 type ThreadDigest struct {
 	ThreadSummary
-	Examples      []ThreadExample `json:"examples"`
-	TotalMessages int             `json:"total_messages"`
+	Examples      []Example `json:"examples"`
+	TotalMessages int       `json:"total_messages"`
 }
-
-// ThreadExample is one message that shows what a thread is about.
-type ThreadExample struct {
-	ID        string `json:"id"`
-	Subject   string `json:"subject"`
-	From      string `json:"from"`
-	CreatedTS TS     `json:"created_ts"`
-}
-
-// threadExamples is how many of the first messages of a thread are its examples.
-const threadExamples = 3
 
 // PrepareThread makes who, registered first if r says so, acquainted with a thread: what
 // it says in short, and what is in the inbox. A thread in which nobody has written yet is
@@ -133,7 +124,7 @@ func (b *Box) PrepareThread(ctx context.Context, who Actor, r ThreadRequest) (Pr
 		if out.Agent, err = b.Register(ctx, *register); err != nil {
 			return out, err
 		}
-		who = out.Agent.Actor()
+		who, out.Token = out.Agent.Actor(), out.Agent.RegistrationToken
 	} else {
 		if err := who.mayWrite(); err != nil {
 			return out, err
@@ -152,7 +143,7 @@ func (b *Box) PrepareThread(ctx context.Context, who Actor, r ThreadRequest) (Pr
 }
 
 func (b *Box) threadDigest(ctx context.Context, who Actor, r ThreadRequest) (out ThreadDigest, err error) {
-	out.Examples = []ThreadExample{}
+	out.Examples = []Example{}
 	out.ThreadSummary, err = b.SummarizeThread(ctx, who, r.Thread, r.Summary)
 	switch {
 	case mail.CodeOf(err) == mail.NotFound:
@@ -162,24 +153,8 @@ func (b *Box) threadDigest(ctx context.Context, who Actor, r ThreadRequest) (out
 		return out, err
 	}
 	out.TotalMessages = out.Summary.TotalMessages
-	if r.Examples {
-		out.Examples, err = b.threadExamples(ctx, who, out.ThreadID)
-	}
-	return out, err
-}
-
-// threadExamples returns the first messages of a thread.
-func (b *Box) threadExamples(ctx context.Context, who Actor, key string) ([]ThreadExample, error) {
-	rows := []ThreadExample{}
-	list, name, err := b.writings(ctx, who, []string{key}, &SummaryQuery{Messages: 1})
-	if err != nil {
-		return rows, err
-	}
-	messages := list[0].messages
-	for _, m := range messages[:min(threadExamples, len(messages))] {
-		rows = append(rows, ThreadExample{m.ID, m.Subject, name(m.By), ts(m.At)})
-	}
-	return rows, nil
+	out.Examples = append(out.Examples, out.ThreadSummary.Examples...)
+	return out, nil
 }
 
 // ReservationCycle is the answer to ReserveBriefly.

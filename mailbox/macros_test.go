@@ -121,7 +121,7 @@ func TestPrepareThread(t *testing.T) {
 		w.pass(time.Second)
 		w.deliver(green, Draft{To: []string{"BlueLake"}, Subject: fmt.Sprint("more ", i), Body: "- point", Thread: "FEAT-1"})
 	}
-	p, err := w.box.PrepareThread(w.ctx, green, ThreadRequest{Thread: " FEAT-1 ", Examples: true, Inbox: InboxQuery{Bodies: true}})
+	p, err := w.box.PrepareThread(w.ctx, green, ThreadRequest{Thread: " FEAT-1 ", Summary: SummaryQuery{Examples: true}, Inbox: InboxQuery{Bodies: true}})
 	if err != nil || p.Agent.Name != "GreenCastle" || p.Project != w.box.Project() {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -141,7 +141,7 @@ func TestPrepareThread(t *testing.T) {
 	}
 	// Nobody has written yet, and somebody new registers.
 	reg := profile("RedFox")
-	p, err = w.box.PrepareThread(w.ctx, w.called("RedFox"), ThreadRequest{Agent: &reg, Thread: "FEAT-2", Examples: true})
+	p, err = w.box.PrepareThread(w.ctx, w.called("RedFox"), ThreadRequest{Agent: &reg, Thread: "FEAT-2", Summary: SummaryQuery{Examples: true}})
 	if err != nil || p.Agent.Name != "RedFox" || p.Agent.Program != "codex" || p.Thread.ThreadID != "FEAT-2" || p.Thread.TotalMessages != 0 {
 		t.Fatalf("%+v, %v", p, err)
 	}

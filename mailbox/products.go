@@ -354,12 +354,10 @@ func (p *Projects) SummarizeProduct(ctx context.Context, key, thread string, q S
 		}
 	}
 	if examples {
-		out.Examples = []ProductExample{}
-		for _, m := range slices.Backward(all.messages[max(0, len(all.messages)-productExamples):]) {
-			out.Examples = append(out.Examples, ProductExample{m.ID, m.Subject, name(m.By), ts(m.At)})
+		out.Examples = []Example{}
+		for _, m := range slices.Backward(all.messages[max(0, len(all.messages)-summaryExamples):]) {
+			out.Examples = append(out.Examples, Example{m.ID, m.Subject, name(m.By), ts(m.At)})
 		}
 	}
 	return out, nil
 }
-
-const productExamples = 3

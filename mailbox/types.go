@@ -687,15 +687,7 @@ type ProductRow struct {
 // ProductSummary is what a thread says in all projects of a product.
 type ProductSummary struct {
 	ThreadSummary
-	Examples []ProductExample `json:"examples,omitempty"`
-}
-
-// ProductExample is a message that a summary is of.
-type ProductExample struct {
-	ID        string `json:"id"`
-	Subject   string `json:"subject"`
-	From      string `json:"from"`
-	CreatedTS TS     `json:"created_ts"`
+	Examples []Example `json:"examples,omitempty"`
 }
 
 // ForceResult is the answer to ForceRelease.

@@ -89,7 +89,10 @@ var identityTools = []tool{
 // the client; what is given blank is an error of the mailbox's.
 func (c *call) registration(ctx context.Context) mailbox.RegisterRequest {
 	r := mailbox.RegisterRequest{
-		Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"), Attachments: c.text("attachments_policy"),
+		Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"),
+	}
+	if c.tool.param("attachments_policy") != nil {
+		r.Attachments = c.text("attachments_policy")
 	}
 	if !c.given("program") {
 		r.ElseProgram = clientName(ctx)

@@ -17,20 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// missing are tools of the contract that are not here yet.
-var missing = []string{}
-
-// later are parameters and fields of tools that are here, which are not here yet.
-var later = []string{
-	"register_agent force_reclaim", "register_agent auto_fetch_inbox", "register_agent inbox_limit", "register_agent inbox_urgent_only",
-	"register_agent inbox_since_ts", "register_agent inbox_include_bodies",
-	"register_agent registration_token", "register_agent window_id", "register_agent window_display_name",
-
-	"macro_start_session registration_token", "macro_start_session agent.registration_token", "macro_start_session agent.window_id",
-	"macro_start_session agent.window_display_name",
-	"macro_prepare_thread registration_token", "macro_prepare_thread agent.registration_token", "macro_prepare_thread agent.window_id",
-	"macro_prepare_thread agent.window_display_name",
-}
+// missing are tools of the contract that are not here yet, and later parameters and fields.
+var missing, later []string
 
 // decided are the differences from the contract's answers, by tool and field, with the
 // reason. What is in an answer after all is not one.
@@ -55,7 +43,7 @@ var spelled = map[string]string{
 	"list_contacts (array) python":            "{to,to_project,status,updated_ts,expires_ts}",
 	"list_contacts (array)":                   "{to,status,reason,updated_ts,expires_ts}",
 	"fetch_summary (array)":                   "{id,summary_text,start_ts,end_ts,source_message_count,source_thread_ids,llm_model,cost_usd,created_ts}",
-	"macro_start_session project":             "{id,slug,human_key}",
+	"macro_start_session project":             "{id,slug,human_key,created_at}",
 	"macro_start_session agent":               "=register_agent",
 	"macro_start_session inbox":               "=fetch_inbox",
 	"macro_prepare_thread project":            "{id,slug,human_key}",

@@ -82,11 +82,6 @@ var macroTools = []tool{
 	},
 }
 
-// profile is the registration that the arguments describe, but for the name.
-func (c *call) profile() mailbox.RegisterRequest {
-	return mailbox.RegisterRequest{Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description")}
-}
-
 // inboxPage reads how much of the inbox is wanted.
 func (c *call) inboxPage() (mailbox.Page, error) {
 	n := c.integer("inbox_limit")
@@ -101,10 +96,10 @@ func startSession(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := mailbox.SessionRequest{Agent: c.profile(), Inbox: mailbox.InboxQuery{Page: page},
+	r := mailbox.SessionRequest{Agent: c.registration(ctx), Inbox: mailbox.InboxQuery{Page: page},
 		Reserve: mailbox.ReserveRequest{Patterns: c.texts("file_reservation_paths"), TTL: c.seconds("file_reservation_ttl_seconds"),
 			Reason: c.text("file_reservation_reason"), Partial: true}}
-	r.Agent.Name = c.text("agent_name")
+	r.Agent.Name, r.Agent.Window = c.text("agent_name"), c.window()
 	s, b, release, err := c.server.projects.StartSession(ctx, c.text("human_key"), r)
 	c.hold(b, release)
 	if s.Agent.ID != "" { // registered, whatever came after
@@ -122,11 +117,12 @@ func prepareThread(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := mailbox.ThreadRequest{Thread: c.text("thread_id"), Examples: c.boolean("include_examples"),
-		Summary: mailbox.SummaryQuery{Refine: c.given("llm_mode") && c.boolean("llm_mode")},
+	r := mailbox.ThreadRequest{Thread: c.text("thread_id"),
+		Summary: mailbox.SummaryQuery{Examples: c.boolean("include_examples"), Refine: c.boolean("llm_mode"), Model: c.text("llm_model"), Quiet: true},
 		Inbox:   mailbox.InboxQuery{Bodies: c.boolean("include_inbox_bodies"), Page: page}}
 	if c.boolean("register_if_missing") {
-		p := c.profile()
+		p := c.registration(ctx)
+		p.Window = c.window()
 		if p.Name = c.text("agent_name"); p.Name == "" && who.Kind == mailbox.IsAgent {
 			p.Name = who.Name
 		}
@@ -159,7 +155,7 @@ func contactHandshake(ctx context.Context, c *call) (any, error) {
 	r := mailbox.HandshakeRequest{Target: cmp.Or(strings.TrimSpace(c.text("target")), c.text("to_agent")), Reason: c.text("reason"), TTL: c.seconds("ttl_seconds"),
 		Accept: c.boolean("auto_accept"), WelcomeSubject: c.text("welcome_subject"), WelcomeBody: c.text("welcome_body"), Thread: c.text("thread_id")}
 	if c.boolean("register_if_missing") {
-		p := c.profile()
+		p := c.registration(ctx)
 		r.Missing = &p
 	}
 	if to := c.text("to_project"); to != "" {
