@@ -92,8 +92,8 @@ func (b *Box) company(ctx context.Context, sn *gitstore.Snapshot, who Actor, d D
 // a conversation. A recipient that the rules leave
 // blocked is shaken hands with at once, so that two fresh agents can talk
 // (agentmail.contacts = strict ends that, unless the sender asks for it; off ends the
-// rules).
-func (w *writer) allow(me *mail.Agent, with company, to []string) error {
+// rules), and is told so if introduce says what.
+func (w *writer) allow(me *mail.Agent, with company, to []string, introduce string) error {
 	mode, err := w.b.setting(w.ctx, "contacts")
 	if err != nil {
 		return err
@@ -143,6 +143,12 @@ func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 		if err := w.add(&mail.Contact{Header: w.head(me.ID, linkMark(l)), From: me.ID, To: to.ID, Status: mail.LinkApproved, Expires: &expires, Reason: "first message"}); err != nil {
 			return err
 		}
+		if introduce != "" {
+			if err := w.add(&mail.Message{Header: w.head(me.ID), FromName: me.Name.Value, To: []string{to.ID}, ToNames: []string{w.dir.Address(to.ID)},
+				Subject: contactSubject(w.dir.Address(me.ID)), Importance: mail.Normal, AckRequired: true, Body: introduce}); err != nil {
+				return err
+			}
+		}
 	}
 	if len(blocked) > 0 {
 		names := w.addresses(blocked)
@@ -157,6 +163,8 @@ func (w *writer) allow(me *mail.Agent, with company, to []string) error {
 	}
 	return nil
 }
+
+func contactSubject(from string) string { return "Contact request from " + from }
 
 func denied(names []string) error {
 	return mail.Errorf(mail.Denied, "%s has denied you contact; nothing was sent", quoted(names)).Typed("CONTACT_BLOCKED").
@@ -249,7 +257,7 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 		out = ContactRequest{From: from, FromProject: key, To: name, ToProject: key, Status: mail.LinkPending, ExpiresTS: ts(expires)}
 		if !open {
 			m := &mail.Message{Header: w.head(me.ID), FromName: me.Name.Value, To: []string{target.ID}, ToNames: []string{name},
-				Subject: "Contact request from " + from, Importance: mail.Normal, AckRequired: true,
+				Subject: contactSubject(from), Importance: mail.Normal, AckRequired: true,
 				Body: cmp.Or(reason, from+" asks for leave to write to you.")}
 			if err := w.add(m); err != nil {
 				return "", err

@@ -147,7 +147,7 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 			if d.Broadcast { // it leaves out by itself who wants no mail
 				to = to[len(m.To):]
 			}
-			if err := w.allow(me, with, to); err != nil {
+			if err := w.allow(me, with, to, d.introduce); err != nil {
 				return "", err
 			}
 		}

@@ -227,6 +227,11 @@ type Message struct {
 	BodyMD      *string      `json:"body_md,omitempty"` // nil where it was not asked for
 	Redacted    bool         `json:"redacted,omitempty"`
 	Receipts    []Receipt    `json:"receipts,omitempty"`
+
+	// Of a message that was sent from another project, in the answer to who sent it.
+	FromProject     string `json:"from_project,omitempty"` // human_key
+	FromProjectSlug string `json:"from_project_slug,omitempty"`
+	FromAddress     string `json:"from_address,omitempty"`
 }
 
 // Receipt is what a recipient has done with a message.
@@ -356,6 +361,8 @@ type Draft struct {
 	SenderToken    string   // proves who sends; "" proves nothing and is no mistake
 	IdempotencyKey string
 	ReplyTo        string // set by Reply
+
+	introduce string // told to recipients who are not in contact with the sender, of another project
 }
 
 // AttachFile is a file to be sent along.

@@ -22,9 +22,14 @@ to one is recorded in its own mailbox.`,
 	}, newProductEnsure(a), newProductLink(a), newProductStatus(a), newProductSearch(a), newProductInbox(a), newProductSummarize(a))
 }
 
+// projects are the repositories of this machine.
+func (a *app) projects() *mailbox.Projects {
+	return mailbox.NewProjects(mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest})
+}
+
 // withProjects runs a verb about several repositories, which needs none to start in.
 func (a *app) withProjects(cmd *cobra.Command, fn func(context.Context, *mailbox.Projects) error) error {
-	p := mailbox.NewProjects(mailbox.Options{Environ: a.std.Env, Now: a.std.Now, Report: a.note, Digest: a.std.Digest})
+	p := a.projects()
 	defer p.Close()
 	return fn(cmd.Context(), p)
 }

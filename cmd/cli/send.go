@@ -21,6 +21,9 @@ func newSend(a *app) *cobra.Command {
 		Long: `Sends a message to agents of this repository and prints its id. It is stored
 when the command returns; no recipient has to be running.
 
+Name@PROJECT is an agent of another repository on this machine, which a path in it
+or its slug names; it gets a message there, from an agent of your name.
+
 The text comes from -m, from -F, from standard input if that is no terminal,
 else from your editor. It is Markdown and is stored as it is. So is a file sent
 along; after "git config agentmail.images webp" a PNG or GIF is followed by a
@@ -38,7 +41,9 @@ smaller copy of it, as lossless WebP, where there is one.`,
 				if d.Body, err = a.body(ctx, text, about); err != nil {
 					return err
 				}
-				r, err := b.Send(ctx, who, d)
+				p := a.projects()
+				defer p.Close()
+				r, err := p.Send(ctx, b, who, d)
 				if err != nil {
 					return err
 				}
