@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist bench soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist conformance bench soak install uninstall clean
 
 all: build
 
@@ -71,6 +71,16 @@ coexist:
 	@test -x '$(COEXIST)/bin/lefthook' || GOBIN='$(COEXIST)/bin' $(GO) install $(LEFTHOOK) || echo "not installed: $(LEFTHOOK)"
 	@test -d '$(COEXIST)/node_modules/husky' || npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(COEXIST)' $(HUSKY) || echo "not installed: $(HUSKY)"
 	AGENTMAIL_COEXIST='$(COEXIST)' $(GO) test ./hooks/githook -run Coexist -count=1 -v
+
+# The protocol's own suite and the inspector against our server. They are installed below
+# bin, with a node that is new enough for them.
+SUITE       := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+CONFORMANCE := $(CURDIR)/$(BIN)/conformance
+conformance:
+	@mkdir -p '$(CONFORMANCE)'
+	@test -x '$(CONFORMANCE)/node_modules/node/bin/node' || npm install --silent --no-audit --no-fund --prefix '$(CONFORMANCE)' node@22
+	@test -e '$(CONFORMANCE)/node_modules/.bin/mcp-inspector' || npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(CONFORMANCE)' $(SUITE)
+	AGENTMAIL_CONFORMANCE='$(CONFORMANCE)' $(GO) test ./cmd/git-agentmail-mcp -run 'TestConformance|TestInspector' -count=1 -v
 
 # Figures against their demands, written to doc/BENCHMARKS.md.
 bench:

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
@@ -70,11 +69,15 @@ var contactTools = []tool{
 
 func requestContact(ctx context.Context, c *call) (any, error) {
 	b, who, err := c.actor(ctx, "from_agent")
-	if err == nil {
-		err = c.sameProject(ctx, b, "to_project")
-	}
 	if err != nil {
 		return nil, err
+	}
+	if key := strings.TrimSpace(c.text("to_project")); key != "" {
+		var release func()
+		if b, who, release, err = c.server.projects.Visit(ctx, b, who, key); err != nil {
+			return nil, err
+		}
+		defer release()
 	}
 	to := c.text("to_agent")
 	if c.boolean("register_if_missing") {
@@ -87,13 +90,19 @@ func requestContact(ctx context.Context, c *call) (any, error) {
 	return b.RequestContact(ctx, who, to, c.text("reason"), c.span("ttl_seconds"))
 }
 
+// respondContact answers in one's own project, whatever project it was asked from: who asks
+// from another one does so as an agent of the same name that was made here.
 func respondContact(ctx context.Context, c *call) (any, error) {
 	b, who, err := c.actor(ctx, "to_agent")
-	if err == nil {
-		err = c.sameProject(ctx, b, "from_project")
-	}
 	if err != nil {
 		return nil, err
+	}
+	if key := strings.TrimSpace(c.text("from_project")); key != "" {
+		_, release, err := c.server.projects.Open(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		release()
 	}
 	return b.RespondContact(ctx, who, c.text("from_agent"), c.boolean("accept"), c.span("ttl_seconds"))
 }
@@ -101,22 +110,3 @@ func respondContact(ctx context.Context, c *call) (any, error) {
 // span is a length of time that was given or has a default: none of it is not "the
 // default" here, as it is to the mailbox, which makes the least it allows of this.
 func (c *call) span(name string) time.Duration { return max(c.seconds(name), time.Second) }
-
-// sameProject is where contact with an agent of another project will be made; until
-// then such a project is an error.
-func (c *call) sameProject(ctx context.Context, b *mailbox.Box, name string) error {
-	key := strings.TrimSpace(c.text(name))
-	if key == "" {
-		return nil
-	}
-	other, release, err := c.server.projects.Open(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if other.Project().ID == b.Project().ID {
-		return nil
-	}
-	return mail.Errorf(mail.Invalid, "%s is another repository, %q: there is no contact across repositories", name, other.Project().HumanKey).
-		With("argument", name).Hint("leave %s out", name)
-}

@@ -112,7 +112,7 @@ func sendMessage(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.Send(ctx, who, mailbox.Draft{
+	return c.server.projects.Send(ctx, b, who, mailbox.Draft{
 		To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"),
 		Subject: c.text("subject"), Body: c.text("body_md"), Thread: c.text("thread_id"), Topic: c.text("topic"),
 		Importance: c.text("importance"), AckRequired: c.boolean("ack_required"), Broadcast: c.boolean("broadcast"),

@@ -54,7 +54,7 @@ func New(opt Options) *Server {
 	hooks.AddAfterListTools(s.listOnly)
 	hooks.AddBeforeCallTool(s.nameNear)
 	s.watched.hook(hooks)
-	s.mcp = server.NewMCPServer("agentmail", opt.Version,
+	s.mcp = server.NewMCPServer("agentmail", opt.Version, append([]server.ServerOption{
 		server.WithTitle("git-agentmail"),
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false),
@@ -64,7 +64,7 @@ func New(opt Options) *Server {
 		server.WithPromptCompletionProvider(completions{s}),
 		server.WithResourceCompletionProvider(completions{s}),
 		server.WithHooks(hooks),
-	)
+	}, withFixtures(opt.Getenv)...)...)
 	shown := shows(opt.Profile, opt.Getenv)
 	for _, t := range s.tools {
 		s.byName[t.name], s.listed[t.name] = t, shown(t)
@@ -72,6 +72,7 @@ func New(opt Options) *Server {
 	}
 	s.addResources(hooks)
 	s.addPrompts()
+	s.fixtures()
 	return s
 }
 
