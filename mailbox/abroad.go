@@ -151,7 +151,7 @@ func (b *Box) people(ctx context.Context) (*mail.Directory, error) {
 func (p *Projects) sendTo(ctx context.Context, from *Box, who Actor, part *partAbroad) (SendResult, error) {
 	b, release, err := p.Open(ctx, part.path)
 	if err != nil {
-		return SendResult{}, asMail(err)
+		return SendResult{}, err
 	}
 	defer release()
 	visitor, err := b.visitor(ctx, from, who)

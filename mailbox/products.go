@@ -221,7 +221,7 @@ func (p *Projects) eachMember(ctx context.Context, key string, fn func(*Box) err
 		err := func() error {
 			b, release, err := p.Open(ctx, k.Path)
 			if err != nil {
-				return asMail(err)
+				return err
 			}
 			defer release()
 			return fn(b)

@@ -66,7 +66,7 @@ func NewProjects(opt Options) *Projects {
 func (p *Projects) Open(ctx context.Context, key string) (b *Box, release func(), err error) {
 	repo, err := p.find(ctx, key)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, asMail(err)
 	}
 	b, release = p.take(ctx, repo)
 	return b, release, nil

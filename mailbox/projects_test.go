@@ -54,7 +54,7 @@ func refused(t testing.TB, p *Projects, key string, code mail.Code, typ string) 
 		release()
 		t.Fatalf("%q was opened", key)
 	}
-	return mustCode(t, asMail(err), code, typ)
+	return mustCode(t, err, code, typ)
 }
 
 // TestOpenKeys: all the ways of naming one project.
@@ -622,5 +622,32 @@ func TestRegistry(t *testing.T) {
 	nowhere.env = append(slices.Clone(w.env), "XDG_STATE_HOME=/dev/null/x")
 	if _, err := nowhere.projects().Ensure(w.ctx, w.dir); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOpenErrors: whatever stands in the way has a code, and is not taken for "nothing there".
+func TestOpenErrors(t *testing.T) {
+	w := newWorld(t)
+	p := w.projects()
+	odd := filepath.Join(t.TempDir(), "odd")
+	w.git("init", "-q", "--object-format=sha256", odd)
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.MkdirAll(broken, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, ".git"), []byte("gitdir: /nowhere\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{odd, broken} {
+		refused(t, p, dir, mail.NoRepo, "UNHANDLED_EXCEPTION")
+		_, err := p.Ensure(w.ctx, dir)
+		wantCode(t, err, mail.NoRepo)
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	_, _, err := p.Open(ctx, w.dir)
+	wantCode(t, err, mail.Cancelled)
+	if made, _ := filepath.Glob(filepath.Join(p.madeDir(), "*")); len(made) > 0 {
+		t.Errorf("made %v", made)
 	}
 }
