@@ -6,7 +6,7 @@ import _ "embed" // for the plugin
 var opencodePlugin string
 
 // OpencodePlugin returns the source of the plugin that lets opencode run the
-// hook command; it belongs in .opencode/plugins/git-agentmail.js. opencode has
+// hook command; it belongs in .opencode/plugins/agentmail.js. opencode has
 // no hooks of the kind that the other clients run, so this dialect is ours:
 //
 //	{"client":"opencode","directory":D,"tool":T,"sessionID":S,"args":{"filePath":F}}

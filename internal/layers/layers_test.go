@@ -26,12 +26,13 @@ var ours = map[string][]string{
 	"guard":                 {"mail"},
 	"hooks/githook":         {"mail"},
 	"hooks/agenthook":       {"mail"},
+	"hooks/clientconfig":    {"mail"},
 	"index":                 {"mail"},
 	"picture":               {},
 	"mailbox":               {"gitstore", "index", "guard", "hooks/githook", "picture", "mail"},
 	"mcp":                   {"mailbox", "mail"},
 	"web":                   {"mailbox", "mail"},
-	"cmd/cli":               {"mailbox", "mail", "hooks/agenthook"},
+	"cmd/cli":               {"mailbox", "mail", "hooks/agenthook", "hooks/clientconfig"},
 	"cmd/git-agentmail":     {"cmd/cli"},
 	"cmd/git-agentmail-mcp": {"cmd/cli", "mail/digest", "internal/refine", "mcp", "web", "mailbox"},
 	"internal/refine":       {"mail", "mail/digest"},
@@ -55,6 +56,8 @@ var only = []struct {
 	{"github.com/HugoSmits86/nativewebp", []string{"picture"}, "whatever an encoder makes is looked at before it is stored"},
 	{"golang.org/x/image", []string{"picture"}, "an image is decoded where its size was bounded before"},
 	{"github.com/gobwas/glob", []string{"guard"}, "pattern semantics are fixed once"},
+	{"github.com/tailscale/hujson", []string{"hooks/clientconfig"}, "configuration of others is edited as text, in one place"},
+	{"github.com/BurntSushi/toml", []string{"hooks/clientconfig"}, "the same"},
 	{"github.com/mark3labs/mcp-go", []string{"mcp", "cmd/git-agentmail-mcp"}, "a young interface, and 5 ms of start-up in every process that links it"},
 	{"github.com/spf13/cobra", []string{"cmd/cli"}, "verbs are commands in one place"},
 	{"github.com/yuin/goldmark", []string{"web", "mail/digest"}, "bodies are stored, not rendered; half a millisecond of start-up in every process that links it"},
@@ -174,7 +177,7 @@ func TestClockAndEnvironmentComeIn(t *testing.T) {
 		"gitstore/site.go":           {"os.Environ"},             // asking git for its version
 		"mailbox/ancestors_linux.go": {},
 	}
-	for _, pkg := range []string{"mail", "gitstore", "guard", "mailbox", "hooks/githook", "hooks/agenthook", "index", "picture", "mcp", "web"} {
+	for _, pkg := range []string{"mail", "gitstore", "guard", "mailbox", "hooks/githook", "hooks/agenthook", "hooks/clientconfig", "index", "picture", "mcp", "web"} {
 		files, err := filepath.Glob(filepath.Join(top, filepath.FromSlash(pkg), "*.go"))
 		if err != nil {
 			t.Fatal(err)
