@@ -228,6 +228,24 @@ func (b *Box) HooksUninstall(ctx context.Context, dryRun bool) (SetupResult, err
 	return out, err
 }
 
+// WorkTrees returns the work trees of the repository, the one that was opened first,
+// and the git directory that they share. A bare repository may have none.
+func (b *Box) WorkTrees(ctx context.Context) (list []string, common string, err error) {
+	trees, err := b.repo.Worktrees(ctx)
+	if err != nil {
+		return nil, "", asMail(err)
+	}
+	if b.repo.TopLevel != "" {
+		list = append(list, b.repo.TopLevel)
+	}
+	for _, w := range trees {
+		if !w.Bare && evalSymlinks(w.Path) != evalSymlinks(b.repo.TopLevel) {
+			list = append(list, w.Path)
+		}
+	}
+	return list, b.repo.CommonDir, nil
+}
+
 // HooksStatus reports whether git would run the guard from this worktree.
 func (b *Box) HooksStatus(ctx context.Context) (GuardState, error) {
 	mode, err := b.mode(ctx)

@@ -79,7 +79,7 @@ and work tree are never touched.`,
 		}
 		root.AddCommand(verbs...)
 	}
-	add(groupStart, newInit(a), newUninstall(a), newRegister(a), newDeregister(a), newWindow(a), newMCP(a), newServe(a), newDemo(a))
+	add(groupStart, newInit(a), newUninstall(a), newSetup(a), newRegister(a), newDeregister(a), newWindow(a), newMCP(a), newServe(a), newDemo(a))
 	add(groupMail, newSend(a), newReply(a), newInbox(a), newOutbox(a), newShow(a), newThread(a), newSearch(a), newSummarize(a),
 		newRead(a), newAck(a), newWait(a), newContact(a))
 	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a),

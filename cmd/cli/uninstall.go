@@ -16,9 +16,10 @@ func newUninstall(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "take everything of ours out of this repository",
-		Long: `Undoes "git agentmail init" and, without --keep-mail, deletes all mail of this
-clone. On a terminal it says what would be lost and asks once; elsewhere it
-goes ahead without asking, so use --dry-run first.`,
+		Long: `Undoes "git agentmail init", and "git agentmail setup" in the work trees of this
+repository, and, without --keep-mail, deletes all mail of this clone. On a
+terminal it says what would be lost and asks once; elsewhere it goes ahead
+without asking, so use --dry-run first.`,
 		Example: `  git agentmail uninstall --dry-run
   git agentmail uninstall --keep-mail`,
 		Args: noArgs,
@@ -37,7 +38,13 @@ goes ahead without asking, so use --dry-run first.`,
 			}
 			return a.announced(dryRun, func(dry bool) (mailbox.SetupResult, error) {
 				r.DryRun = dry
-				return b.Uninstall(ctx, r)
+				clients, err := a.clientsOut(ctx, b, dry)
+				if err != nil {
+					return mailbox.SetupResult{}, err
+				}
+				out, err := b.Uninstall(ctx, r)
+				out.Changes = append(clients, out.Changes...)
+				return out, err
 			})
 		},
 	}
