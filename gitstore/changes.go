@@ -471,3 +471,45 @@ func (r *Repo) LogBy(ctx context.Context, key, value string, n int) ([]LogEntry,
 	}
 	return list, nil
 }
+
+// Addition is a file that a commit of the logs added.
+type Addition struct {
+	LogEntry
+	Path  string
+	Lines int // -1 of what is no text
+}
+
+// Additions calls fn with what the newest commits of the logs added, at most most of them,
+// until it returns false.
+func (r *Repo) Additions(ctx context.Context, most int, fn func(Addition) bool) error {
+	out, err := r.own(ctx, nil, "log", "--glob="+logPrefix+"*", "-z", "--author-date-order", "-n", strconv.Itoa(most),
+		"--numstat", "--no-renames", "--format=%x01%H%x01%at%x01%s")
+	if err != nil {
+		return gitFailure("read the logs' history", err)
+	}
+	var at LogEntry
+	for _, line := range splitNul(out) {
+		line = strings.TrimLeft(line, "\n")
+		if head, ok := strings.CutPrefix(line, "\x01"); ok {
+			f := strings.SplitN(head, "\x01", 3)
+			if len(f) != 3 {
+				return errf(GitFailed, "read the logs' history: %q is not a commit", line)
+			}
+			sec, _ := strconv.ParseInt(f[1], 10, 64)
+			at = LogEntry{f[0], f[2], time.Unix(sec, 0)}
+			continue
+		}
+		f := strings.SplitN(line, "\t", 3)
+		if len(f) != 3 {
+			continue
+		}
+		n, err := strconv.Atoi(f[0])
+		if err != nil {
+			n = -1
+		}
+		if !fn(Addition{at, f[2], n}) {
+			return nil
+		}
+	}
+	return nil
+}

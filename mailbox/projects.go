@@ -90,6 +90,42 @@ func (p *Projects) Record() string {
 	return p.here
 }
 
+// Described returns the project with its agents.
+func (b *Box) Described(ctx context.Context) (ProjectView, error) {
+	rows, err := b.Agents(ctx, Page{})
+	v := ProjectView{ProjectRow: ProjectRow{b.Project(), TS(b.created(ctx))}, Agents: []Agent{}}
+	for _, r := range rows {
+		v.Agents = append(v.Agents, r.Agent)
+	}
+	return v, err
+}
+
+// Agents lists everybody in the projects that are known on this machine. A project that
+// cannot be read is passed over.
+func (p *Projects) Agents(ctx context.Context) (AgentsEverywhere, error) {
+	out := AgentsEverywhere{Agents: []AgentElsewhere{}}
+	list, err := p.List(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, row := range list {
+		b, release, err := p.Open(ctx, row.HumanKey)
+		if err != nil {
+			continue
+		}
+		rows, err := b.Agents(ctx, Page{})
+		release()
+		if err != nil {
+			continue
+		}
+		for _, a := range rows {
+			out.Agents = append(out.Agents, AgentElsewhere{a, row.Slug, row.HumanKey})
+		}
+	}
+	out.Total = len(out.Agents)
+	return out, ctx.Err()
+}
+
 // List returns the projects that are known on this machine, by slug.
 func (p *Projects) List(ctx context.Context) ([]ProjectRow, error) {
 	rows := []ProjectRow{}

@@ -906,3 +906,22 @@ type DoctorResult struct {
 	Findings []Finding `json:"findings"`
 	Fixed    []string  `json:"fixed,omitempty"`
 }
+
+// ProjectView is a project with who is there.
+type ProjectView struct {
+	ProjectRow
+	Agents []Agent `json:"agents"`
+}
+
+// AgentElsewhere is an agent in a list over several projects.
+type AgentElsewhere struct {
+	AgentRow
+	ProjectSlug     string `json:"project_slug"`
+	ProjectHumanKey string `json:"project_human_key"`
+}
+
+// AgentsEverywhere is such a list.
+type AgentsEverywhere struct {
+	Agents []AgentElsewhere `json:"agents"`
+	Total  int              `json:"total"`
+}

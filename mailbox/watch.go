@@ -241,3 +241,24 @@ func (b *Box) unread(ctx context.Context, who Actor, c *cursor) ([]InboxRow, err
 	}
 	return rows, err
 }
+
+// Changes calls fn with what happens from now on, whoever did it, until ctx ends. Nothing
+// is noted for the next time.
+func (b *Box) Changes(ctx context.Context, fn func([]Event)) error {
+	err := b.follow(ctx, &cursor{b: b}, nil, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
+		d, err := b.directory(ctx, sn)
+		if err != nil {
+			return false, err
+		}
+		list := make([]Event, len(added))
+		for i, r := range added {
+			list[i] = event(d, r)
+		}
+		fn(list)
+		return false, nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -139,6 +139,38 @@ func (c *client) listed() []string {
 	return names
 }
 
+// TestProfiles: what is listed, by flag and by the contract's environment; what is hidden
+// answers all the same.
+func TestProfiles(t *testing.T) {
+	all := len(allTools())
+	for _, tc := range []struct {
+		profile  Profile
+		env      string
+		with, no string
+		n        int
+	}{
+		{Lean, "", "send_message", "health_check", 0},
+		{"", "", "send_message", "health_check", 0},
+		{Core, "", "reply_message", "health_check", 0},
+		{"", "MCP_TOOLS_MODE=core", "reply_message", "health_check", 0},
+		{"", "MCP_TOOLS_MODE=extended", "health_check", "", all},
+		{Full, "TOOLS_FILTER_ENABLED=true TOOLS_FILTER_PROFILE=minimal", "list_extended_tools", "", all},
+		{"", "TOOLS_FILTER_ENABLED=true TOOLS_FILTER_PROFILE=minimal", "health_check", "reply_message", 6},
+		{"", "TOOLS_FILTER_ENABLED=1", "health_check", "", all},
+		{"", "TOOLS_FILTER_ENABLED=yes TOOLS_FILTER_PROFILE=messaging", "search_messages", "file_reservation_paths", 0},
+		{"", "TOOLS_FILTER_ENABLED=t TOOLS_FILTER_PROFILE=custom TOOLS_FILTER_TOOLS=whois,send_message", "whois", "health_check", 2},
+		{"", "TOOLS_FILTER_ENABLED=t TOOLS_FILTER_PROFILE=custom TOOLS_FILTER_MODE=exclude TOOLS_FILTER_CLUSTERS=product_bus", "whois", "ensure_product", 0},
+	} {
+		env := append(environ(t), strings.Fields(tc.env)...)
+		c := connect(t, options(t, t.TempDir(), env, tc.profile))
+		names := c.listed()
+		if !slices.Contains(names, tc.with) || slices.Contains(names, tc.no) || tc.n > 0 && len(names) != tc.n {
+			t.Errorf("%q %s: %d listed: %v", tc.profile, tc.env, len(names), names)
+		}
+		c.call("health_check", nil, nil)
+	}
+}
+
 // TestExtended: the tools that are not shown are listed and called through two that are.
 func TestExtended(t *testing.T) {
 	c := connect(t, options(t, t.TempDir(), environ(t), Core))

@@ -72,6 +72,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			Hint("HTTP_BEARER_TOKEN=SECRET git agentmail serve --http %s", ln.Addr())
 	}
 	srv := &http.Server{Handler: f, ReadHeaderTimeout: readHeaders, IdleTimeout: idle, MaxHeaderBytes: 64 << 10, ErrorLog: s.opt.Log}
+	if addr, ok := ln.Addr().(*net.TCPAddr); ok {
+		s.addr.Store(addr)
+	}
 	s.opt.Log.Printf("serving http://%s/mcp/", ln.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()

@@ -24,7 +24,17 @@ var infrastructureTools = []tool{
 
 // healthCheck opens nothing: it answers in a broken repository too.
 func healthCheck(_ context.Context, c *call) (any, error) {
-	return map[string]any{"status": "ok", "environment": "local", "http_host": "", "http_port": 0, "database_url": c.server.projects.Record()}, nil
+	host, port := c.server.listens()
+	return map[string]any{"status": "ok", "environment": "local", "http_host": host, "http_port": port, "database_url": c.server.projects.Record()}, nil
+}
+
+// listens is the address over HTTP, nothing and 0 without it.
+func (s *Server) listens() (host string, port int) {
+	addr := s.addr.Load()
+	if addr == nil {
+		return "", 0
+	}
+	return addr.IP.String(), addr.Port
 }
 
 func ensureProject(ctx context.Context, c *call) (any, error) {

@@ -3,6 +3,8 @@ package mcp
 import (
 	"encoding/json"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,4 +195,54 @@ func TestTooling(t *testing.T) {
 	if n != len(c.listed()) {
 		t.Errorf("%d tools in clusters, %d listed", n, len(c.listed()))
 	}
+}
+
+// TestResourceLists: every address of the contract is listed as it is there.
+func TestResourceLists(t *testing.T) {
+	c := connect(t, options(t, t.TempDir(), environ(t), Lean))
+	var templates struct {
+		ResourceTemplates []struct {
+			URI string `json:"uriTemplate"`
+		}
+	}
+	var plain struct{ Resources []struct{ URI string } }
+	if err := json.Unmarshal(c.request("resources/templates/list", nil).Result, &templates); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(c.request("resources/list", nil).Result, &plain); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range templates.ResourceTemplates {
+		got = append(got, r.URI)
+	}
+	for _, r := range plain.Resources {
+		got = append(got, r.URI)
+	}
+	if slices.Contains(got, scheme+"_") {
+		t.Error("what reads them is listed")
+	}
+	for _, want := range contractResources(t) {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not listed", want)
+		}
+	}
+}
+
+// contractResources are the addresses of the contract.
+func contractResources(t *testing.T) (list []string) {
+	t.Helper()
+	data, err := os.ReadFile("../testdata/mcp/tools.json")
+	var c struct {
+		Resources []struct {
+			URI string `json:"uri_template"`
+		}
+	}
+	if err != nil || json.Unmarshal(data, &c) != nil || len(c.Resources) < 20 {
+		t.Fatalf("%d resources, %v", len(c.Resources), err)
+	}
+	for _, r := range c.Resources {
+		list = append(list, r.URI)
+	}
+	return list
 }

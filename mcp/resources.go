@@ -79,19 +79,32 @@ var mailResources = []resource{
 			if err != nil {
 				return nil, err
 			}
-			rows, err := b.Outbox(ctx, who, mailbox.Page{N: c.integer("limit")}, c.boolean("include_bodies"))
-			if !since.IsZero() {
-				rows = slices.DeleteFunc(rows, func(m mailbox.Message) bool { return !time.Time(m.CreatedTS).After(since) })
+			list, err := b.Outbox(ctx, who, mailbox.Page{N: c.integer("limit")}, c.boolean("include_bodies"))
+			if err != nil {
+				return nil, err
 			}
-			return listing[mailbox.Message]{b.Project().HumanKey, who.Name, len(rows), rows}, err
+			if !since.IsZero() {
+				list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return !time.Time(m.CreatedTS).After(since) })
+			}
+			commits, err := commitsOf(ctx, b, list, func(m mailbox.Message) string { return m.ID })
+			type row struct {
+				mailbox.Message
+				Commit *mailbox.MessageCommit `json:"commit"`
+			}
+			rows := []row{}
+			for _, m := range list {
+				rows = append(rows, row{m, commits[m.ID]})
+			}
+			return listing[row]{b.Project().HumanKey, who.Name, len(rows), rows}, err
 		},
 	}},
 	{arg: "agent", tool: tool{
-		name: "resource://mailbox", about: "An agent's messages with their bodies",
-		params: []param{agentArg, inProject, limitArg, format},
-		run: func(ctx context.Context, c *call) (any, error) {
-			return c.inbox(ctx, mailbox.InboxQuery{Bodies: true})
-		},
+		name: "resource://mailbox", about: "An agent's messages with their bodies, and which commit brought them",
+		params: []param{agentArg, inProject, limitArg, format}, run: readMailbox,
+	}},
+	{arg: "agent", tool: tool{
+		name: "resource://mailbox-with-commits", about: "The same",
+		params: []param{agentArg, inProject, limitArg, format}, run: readMailbox,
 	}},
 	{arg: "agent", tool: tool{
 		name: "resource://views/urgent-unread", about: "An agent's unread messages of high or urgent importance",
@@ -159,9 +172,57 @@ func (s *Server) seconds(name string, def int) int {
 }
 
 var projectResources = []resource{
+	{tool: tool{
+		name: "resource://config/environment", about: "How the server was started",
+		params: []param{format},
+		run: func(_ context.Context, c *call) (any, error) {
+			type address struct {
+				Host string `json:"host"`
+				Port int    `json:"port"`
+				Path string `json:"path"`
+			}
+			host, port := c.server.listens()
+			return struct {
+				Environment string  `json:"environment"`
+				DatabaseURL string  `json:"database_url"`
+				HTTP        address `json:"http"`
+			}{"local", c.server.projects.Record(), address{host, port, "/mcp/"}}, nil
+		},
+	}},
+	{tool: tool{
+		name: "resource://projects", about: "The repositories that are known on this machine",
+		params: []param{format},
+		run:    func(ctx context.Context, c *call) (any, error) { return c.server.projects.List(ctx) },
+	}},
+	{arg: "slug", tool: tool{
+		name: "resource://project", about: "A repository and who is there",
+		params: []param{{name: "slug"}, format},
+		run: func(ctx context.Context, c *call) (any, error) {
+			b, err := c.open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return b.Described(ctx)
+		},
+	}},
+	{arg: "project", tool: tool{
+		name: "resource://identity", about: "Where a repository is and what it is called",
+		params: []param{{name: "project"}, format},
+		run: func(ctx context.Context, c *call) (any, error) {
+			b, err := c.open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return b.Identity(ctx)
+		},
+	}},
+	{tool: tool{
+		name: "resource://agents", about: "Who is in all known repositories, with unread mail",
+		run: func(ctx context.Context, c *call) (any, error) { return c.server.projects.Agents(ctx) },
+	}},
 	{arg: "project_key", tool: tool{
-		name: "resource://agents", about: "Who is here, with unread mail; without a project, in all known repositories",
-		params: []param{{name: "project_key"}, format},
+		name: "resource://agents", about: "Who is in a repository, with unread mail",
+		params: []param{{name: "project_key", required: true}, format},
 		run: func(ctx context.Context, c *call) (any, error) {
 			b, err := c.open(ctx)
 			if err != nil {
@@ -172,8 +233,14 @@ var projectResources = []resource{
 			return struct {
 				Project projectName        `json:"project"`
 				Agents  []mailbox.AgentRow `json:"agents"`
-				Total   int                `json:"total"`
-			}{projectName{p.Slug, p.HumanKey}, rows, len(rows)}, err
+			}{projectName{p.Slug, p.HumanKey}, rows}, err
+		},
+	}},
+	{arg: "key", tool: tool{
+		name: "resource://product", about: "A product and the repositories that belong to it",
+		params: []param{{name: "key", required: true}, format},
+		run: func(ctx context.Context, c *call) (any, error) {
+			return c.server.projects.Product(ctx, c.text("key"))
 		},
 	}},
 	{arg: "slug", tool: tool{
@@ -196,24 +263,4 @@ var projectResources = []resource{
 type projectName struct {
 	Slug     string `json:"slug"`
 	HumanKey string `json:"human_key"`
-}
-
-// listing is a list of messages as resources wrap it.
-type listing[T any] struct {
-	Project  string `json:"project"`
-	Agent    string `json:"agent"`
-	Count    int    `json:"count"`
-	Messages []T    `json:"messages"`
-}
-
-func (c *call) inbox(ctx context.Context, q mailbox.InboxQuery) (any, error) {
-	b, who, err := c.reader(ctx, "agent")
-	if err != nil {
-		return nil, err
-	}
-	if c.tool.param("limit") != nil {
-		q.N = c.integer("limit")
-	}
-	rows, err := b.Inbox(ctx, who, q)
-	return listing[mailbox.InboxRow]{b.Project().HumanKey, who.Name, len(rows), rows}, err
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
@@ -39,9 +41,11 @@ type Server struct {
 	notices   notices
 	stats     stats
 	watched   *subscriptions
+	watch     *watch
 	stdio     *session  // the one client of standard input and output; nil over HTTP
 	threads   threads   // its sessions, where it says that it has several
 	http      *sessions // the clients over HTTP; nil without it
+	addr      atomic.Pointer[net.TCPAddr]
 }
 
 // New returns a server. It opens no repository: that waits for the first call that
@@ -49,7 +53,8 @@ type Server struct {
 func New(opt Options) *Server {
 	opt.Mailbox.Signals = signals(opt.Getenv)
 	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{},
-		watched: newSubscriptions()}
+		watched: newSubscriptions(), watch: newWatch()}
+	s.watched.added = s.subscribed
 	hooks := &server.Hooks{}
 	hooks.AddAfterListTools(s.listOnly)
 	hooks.AddBeforeCallTool(s.nameNear)
@@ -87,6 +92,7 @@ func (s *Server) Close() {
 		s.stdio.close()
 	}
 	s.threads.close()
+	s.watch.close()
 	s.projects.Close()
 }
 

@@ -26,6 +26,8 @@ type subscriptions struct {
 	live map[string]server.ClientSession // by id
 	by   map[string]map[subscriber]any   // by URI; the id of the request that subscribed
 	n    int
+
+	added func(uri string) // told of each that is subscribed to, without the lock
 }
 
 // subscriber is a client in one of two ways. A session is known by its id, for the library
@@ -74,6 +76,13 @@ func (s *subscriptions) hook(h *server.Hooks) {
 }
 
 func (s *subscriptions) add(who subscriber, id any, uris ...string) {
+	if s.added != nil {
+		defer func() {
+			for _, uri := range uris {
+				s.added(uri)
+			}
+		}()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, uri := range uris {
