@@ -89,13 +89,11 @@ func (b *Box) ownFile(top, given string) (string, error) {
 		Hint("copy it to %s, or start the server with ALLOW_ABSOLUTE_ATTACHMENT_PATHS=true", top)
 	rel := given
 	if filepath.IsAbs(given) {
-		for _, p := range []string{given, resolved(given)} {
-			if r, err := filepath.Rel(top, p); err == nil {
-				if rel = r; filepath.IsLocal(rel) {
-					break
-				}
-			}
+		r, err := filepath.Rel(top, resolved(given))
+		if err != nil {
+			return "", outside
 		}
+		rel = r
 	}
 	if !filepath.IsLocal(rel) {
 		return "", outside

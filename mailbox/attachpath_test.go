@@ -137,10 +137,33 @@ func TestAttachPathsElsewhere(t *testing.T) {
 	if e := wantCode(t, err, mail.Invalid); !strings.Contains(e.Message, "git's own") {
 		t.Error(e.Message)
 	}
+	// Git's own files are so wherever they lie.
+	apart := filepath.Join(w.t.TempDir(), "apart")
+	w.git("init", "-q", "--separate-git-dir="+filepath.Join(apart, "meta"), apart)
+	b := w.open(apart)
+	a, err := b.Register(w.ctx, RegisterRequest{Name: "RedHill", Program: "p", Model: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.To, d.Paths = []string{a.Name}, []string{"meta/config"}
+	_, err = b.Send(w.ctx, Actor{Kind: IsAgent, ID: a.ID, Name: a.Name}, d)
+	if e := wantCode(t, err, mail.Invalid); !strings.Contains(e.Message, "git's own") {
+		t.Error(e.Message)
+	}
+	// The work tree has a name that leads to it by a link, too.
+	w.put("src/x.txt", "x")
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.Symlink(w.dir, other); err != nil {
+		t.Skip(err)
+	}
+	d.To, d.Paths = []string{"BlueLake"}, []string{filepath.Join(other, "src", "x.txt")}
+	if r, err := w.box.Send(w.ctx, blue, d); err != nil || len(r.Attachments) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
 	bare := filepath.Join(t.TempDir(), "bare.git")
 	w.git("init", "-q", "--bare", bare)
-	b := w.open(bare)
-	a, err := b.Register(w.ctx, RegisterRequest{Name: "GreenCastle", Program: "p", Model: "m"})
+	b = w.open(bare)
+	a, err = b.Register(w.ctx, RegisterRequest{Name: "GreenCastle", Program: "p", Model: "m"})
 	if err != nil {
 		t.Fatal(err)
 	}

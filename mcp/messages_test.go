@@ -1,8 +1,11 @@
 package mcp
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
 	"maps"
 	"os"
 	"path/filepath"
@@ -154,6 +157,24 @@ func TestAttachmentPaths(t *testing.T) {
 	green.call("fetch_inbox", nil, &inbox)
 	if got := inbox[0]["attachments"].([]any); len(got) != 1 || got[0].(dict)["name"] != "ünï.log" {
 		t.Errorf("%v", inbox)
+	}
+	shot := image.NewGray(image.Rect(0, 0, 300, 200))
+	for i := range shot.Pix {
+		shot.Pix[i] = uint8(i * i >> 7)
+	}
+	var data bytes.Buffer
+	if err := png.Encode(&data, shot); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "shot.png"), data.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for n, convert := range map[int][]any{1: {nil, false}, 2: {true}} {
+		for _, v := range convert {
+			if _, r := blue.send(dict{"attachment_paths": []string{"shot.png"}, "convert_images": v}); len(r["attachments"].([]any)) != n {
+				t.Errorf("convert_images %v: %v", v, r["attachments"])
+			}
+		}
 	}
 	for _, path := range []string{"../x", "/etc/hosts", filepath.Join(dir, "..", "x"), ".git/config", ""} {
 		blue.wrong([]wrong{{"send_message", dict{"to": "GreenCastle", "subject": "s", "body_md": "b", "attachment_paths": []string{path}}, "INVALID_ARGUMENT", "attachment"}})
