@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/mail"
@@ -297,4 +298,26 @@ func (b *Box) linkedTo(ctx context.Context, from, to string) bool {
 	}
 	d := mail.NewDirectory()
 	return b.links(ctx, sn, d, me.ID, other.ID) == nil && d.Link(me.ID, other.ID).Approved(b.now())
+}
+
+// RequestContact is [Box.RequestContact] to an agent of the project that key names, "" being
+// that of b. With missing, an agent that is not there is registered.
+func (p *Projects) RequestContact(ctx context.Context, b *Box, who Actor, to, key, reason string, ttl time.Duration, missing *RegisterRequest) (ContactRequest, error) {
+	home := b.Project().HumanKey
+	if key != "" {
+		there, visitor, release, err := p.Visit(ctx, b, who, key)
+		if err != nil {
+			return ContactRequest{}, err
+		}
+		defer release()
+		b, who = there, visitor
+	}
+	if missing != nil {
+		if err := b.EnsureAgent(ctx, to, *missing); err != nil {
+			return ContactRequest{}, err
+		}
+	}
+	r, err := b.RequestContact(ctx, who, to, reason, ttl)
+	r.FromProject = home
+	return r, err
 }

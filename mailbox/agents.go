@@ -419,3 +419,26 @@ func (b *Box) Whois(ctx context.Context, name string, commits int) (Whois, error
 	}
 	return out, nil
 }
+
+// maxOthers bounds a list of names.
+const maxOthers = 50
+
+// Others returns the names of the agents beside the actor that were active within 30 days.
+func (b *Box) Others(ctx context.Context, who Actor) ([]string, error) {
+	names := []string{}
+	ids, err := b.active(ctx)
+	if err != nil {
+		return names, err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return names, err
+	}
+	d, err := b.directory(ctx, sn)
+	for _, id := range ids {
+		if err == nil && id != who.ID && d.Agents[id] != nil && len(names) < maxOthers {
+			names = append(names, d.Address(id))
+		}
+	}
+	return names, err
+}

@@ -144,8 +144,18 @@ func registerAgent(ctx context.Context, c *call) (any, error) {
 	r := c.registration(ctx)
 	r.Name, r.Reclaim, r.Window = c.text("name"), c.boolean("force_reclaim"), c.window()
 	a, who, err := c.register(ctx, b, r)
-	if err != nil || !c.boolean("auto_fetch_inbox") {
-		return a, err
+	if err != nil {
+		return nil, err
+	}
+	if c.lean { // whose tools have no other that says who is here
+		others, err := b.Others(ctx, who)
+		return struct {
+			mailbox.Agent
+			Others []string `json:"others"`
+		}{a, others}, err
+	}
+	if !c.boolean("auto_fetch_inbox") {
+		return a, nil
 	}
 	inbox, err := b.Inbox(ctx, who, q)
 	if err != nil {

@@ -53,13 +53,24 @@ func (t *tool) check(given map[string]any) (map[string]any, error) {
 		}
 		args[name] = v
 	}
+	var required []string
 	for _, p := range t.params {
-		if p.required && args[p.name] == nil {
-			return nil, mail.Errorf(mail.Invalid, "%s needs %s, %s", t.name, p.name, p.wants()).
-				Typed("MISSING_FIELD").With("argument", p.name).Hint("%s", t.example())
+		if p.required {
+			required = append(required, p.name)
 		}
 	}
-	return args, nil
+	return args, t.need(args, required...)
+}
+
+// need returns an error for the first parameter that is not given.
+func (t *tool) need(args map[string]any, names ...string) error {
+	for _, name := range names {
+		if args[name] == nil {
+			return mail.Errorf(mail.Invalid, "%s needs %s, %s", t.name, name, t.param(name).wants()).
+				Typed("MISSING_FIELD").With("argument", name).Hint("%s", t.example())
+		}
+	}
+	return nil
 }
 
 func (t *tool) unknownArgument(name string) error {

@@ -72,22 +72,11 @@ func requestContact(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key := strings.TrimSpace(c.text("to_project")); key != "" {
-		var release func()
-		if b, who, release, err = c.server.projects.Visit(ctx, b, who, key); err != nil {
-			return nil, err
-		}
-		defer release()
-	}
-	to := c.text("to_agent")
+	var missing *mailbox.RegisterRequest
 	if c.boolean("register_if_missing") {
-		if err := b.EnsureAgent(ctx, to, mailbox.RegisterRequest{
-			Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"), ElseProgram: unknown, ElseModel: unknown,
-		}); err != nil {
-			return nil, err
-		}
+		missing = &mailbox.RegisterRequest{Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"), ElseProgram: unknown, ElseModel: unknown}
 	}
-	return b.RequestContact(ctx, who, to, c.text("reason"), c.span("ttl_seconds"))
+	return c.server.projects.RequestContact(ctx, b, who, c.text("to_agent"), strings.TrimSpace(c.text("to_project")), c.text("reason"), c.span("ttl_seconds"), missing)
 }
 
 // respondContact answers in one's own project, whatever project it was asked from: who asks

@@ -42,8 +42,19 @@ func TestContactTools(t *testing.T) {
 	if e := blue.fails("request_contact", map[string]any{"to_agent": "BlueLake"}); e.Type != "INVALID_ARGUMENT" {
 		t.Errorf("%+v", e)
 	}
-	if e := blue.fails("request_contact", map[string]any{"to_agent": "GreenCastle", "to_project": elsewhere}); e.Type != "INVALID_ARGUMENT" || e.Data["argument"] != "to_project" {
-		t.Errorf("%+v", e)
+	// In another project it is an agent of the same name that asks.
+	var abroad struct {
+		From, To    string
+		FromProject string `json:"from_project"`
+		ToProject   string `json:"to_project"`
+	}
+	blue.call("request_contact", map[string]any{"to_agent": "GreenCastle", "to_project": elsewhere}, &abroad)
+	if abroad.From != "BlueLake" || abroad.FromProject == abroad.ToProject || abroad.ToProject != elsewhere {
+		t.Errorf("%+v", abroad)
+	}
+	var rows []struct{ From string }
+	if blue.call("fetch_inbox", map[string]any{"project_key": elsewhere, "agent_name": "GreenCastle"}, &rows); len(rows) != 1 || rows[0].From != "BlueLake" {
+		t.Errorf("%+v", rows)
 	}
 	if e := green.fails("respond_contact", map[string]any{"from_agent": "BlueLake"}); e.Type != "MISSING_FIELD" {
 		t.Errorf("%+v", e)

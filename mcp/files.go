@@ -8,7 +8,7 @@ import (
 
 var fileTools = []tool{
 	{
-		name: "file_reservation_paths", cluster: "file_reservations", is: settles,
+		name: "file_reservation_paths", cluster: "file_reservations", is: settles, lean: "paths ttl_seconds exclusive reason",
 		about: "Reserve files before you edit them; what others hold is not granted but listed in conflicts",
 		hint:  "lock claim lease reserve files before editing",
 		params: []param{
@@ -34,7 +34,7 @@ var fileTools = []tool{
 		run: createReservation,
 	},
 	{
-		name: "release_file_reservations", cluster: "file_reservations", is: settles,
+		name: "release_file_reservations", cluster: "file_reservations", is: settles, lean: "paths",
 		about: "Release your reservations: all of them, or those of given patterns and ids",
 		hint:  "unlock release files done editing",
 		params: []param{

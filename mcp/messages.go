@@ -9,13 +9,14 @@ import (
 var messagingTools = []tool{
 	{
 		name: "send_message", cluster: "messaging", is: adds,
-		about: "Send a message to other agents of this repository",
-		lean:  "to subject body_md thread_id importance ack_required", hint: "mail message tell ask notify agents",
+		about: "Send a message to other agents of this repository, or reply to one",
+		lean:  "to subject body_md thread_id importance ack_required reply_to", hint: "mail message tell ask notify agents",
 		params: []param{
 			projectKey, as("sender_name"),
-			{name: "to", kind: texts, required: true, about: "Agent names"},
-			{name: "subject", required: true},
+			{name: "to", kind: texts, about: "Agent names"},
+			{name: "subject"},
 			{name: "body_md", required: true, about: "Markdown"},
+			{name: "reply_to", kind: id, about: "Message that this answers: then no to and subject"},
 			{name: "cc", kind: texts}, {name: "bcc", kind: texts},
 			{name: "attachment_paths", kind: texts, about: "Files, relative to the work tree"},
 			{name: "convert_images", kind: boolean, about: "Add copies as WebP"},
@@ -74,7 +75,7 @@ var messagingTools = []tool{
 		run: fetchTopic,
 	},
 	{
-		name: "read_message", cluster: "messaging", is: settles,
+		name: "read_message", cluster: "messaging", is: settles, lean: "message_id acknowledge",
 		about: "Read one message with its text, and mark it as read", hint: "open show message body acknowledge",
 		params: []param{
 			projectKey, as("agent_name"),
@@ -96,7 +97,7 @@ var messagingTools = []tool{
 		run: markMessageRead,
 	},
 	{
-		name: "acknowledge_message", cluster: "messaging", is: settles,
+		name: "acknowledge_message", cluster: "messaging", is: settles, lean: "message_id", hint: "confirm receipt ack",
 		about: "Acknowledge a message, which also marks it as read",
 		params: []param{
 			projectKey, as("agent_name"),
@@ -112,13 +113,35 @@ func sendMessage(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.server.projects.Send(ctx, b, who, mailbox.Draft{
+	if c.given("reply_to") {
+		r, err := b.Reply(ctx, who, c.text("reply_to"), mailbox.ReplyDraft{To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"), Body: c.text("body_md")})
+		if c.lean {
+			r.Message, r.Deliveries = mailbox.Message{ID: r.ID, ThreadID: r.ThreadID}, withoutBodies(r.Deliveries)
+		}
+		return r, err
+	}
+	if err := c.tool.need(c.args, "to", "subject"); err != nil {
+		return nil, err
+	}
+	r, err := c.server.projects.Send(ctx, b, who, mailbox.Draft{
 		To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"),
 		Subject: c.text("subject"), Body: c.text("body_md"), Thread: c.text("thread_id"), Topic: c.text("topic"),
 		Importance: c.text("importance"), AckRequired: c.boolean("ack_required"), Broadcast: c.boolean("broadcast"),
 		Paths: c.texts("attachment_paths"), WebP: maybe[bool](c, "convert_images"),
 		Handshake: c.boolean("auto_contact_if_blocked"), SenderToken: c.text("sender_token"),
 	})
+	if c.lean {
+		r.Deliveries = withoutBodies(r.Deliveries)
+	}
+	return r, err
+}
+
+// withoutBodies spares a model what it has just written.
+func withoutBodies(list []mailbox.Delivery) []mailbox.Delivery {
+	for i := range list {
+		list[i].Payload.BodyMD = nil
+	}
+	return list
 }
 
 func replyMessage(ctx context.Context, c *call) (any, error) {

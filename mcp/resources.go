@@ -264,3 +264,54 @@ type projectName struct {
 	Slug     string `json:"slug"`
 	HumanKey string `json:"human_key"`
 }
+
+// listing is a list of messages as resources wrap it.
+type listing[T any] struct {
+	Project  string `json:"project"`
+	Agent    string `json:"agent"`
+	Count    int    `json:"count"`
+	Messages []T    `json:"messages"`
+}
+
+// inbox answers with a part of an agent's inbox.
+func (c *call) inbox(ctx context.Context, q mailbox.InboxQuery) (any, error) {
+	b, who, err := c.reader(ctx, "agent")
+	if err != nil {
+		return nil, err
+	}
+	if c.tool.param("limit") != nil {
+		q.N = c.integer("limit")
+	}
+	rows, err := b.Inbox(ctx, who, q)
+	return listing[mailbox.InboxRow]{b.Project().HumanKey, who.Name, len(rows), rows}, err
+}
+
+// readMailbox is an inbox with its bodies and the commits that brought them.
+func readMailbox(ctx context.Context, c *call) (any, error) {
+	b, who, err := c.reader(ctx, "agent")
+	if err != nil {
+		return nil, err
+	}
+	list, err := b.Inbox(ctx, who, mailbox.InboxQuery{Bodies: true, Page: mailbox.Page{N: c.integer("limit")}})
+	if err != nil {
+		return nil, err
+	}
+	commits, err := commitsOf(ctx, b, list, func(r mailbox.InboxRow) string { return r.ID })
+	type row struct {
+		mailbox.InboxRow
+		Commit *mailbox.MessageCommit `json:"commit"`
+	}
+	rows := []row{}
+	for _, r := range list {
+		rows = append(rows, row{r, commits[r.ID]})
+	}
+	return listing[row]{b.Project().HumanKey, who.Name, len(rows), rows}, err
+}
+
+func commitsOf[T any](ctx context.Context, b *mailbox.Box, list []T, id func(T) string) (map[string]*mailbox.MessageCommit, error) {
+	ids := make([]string, len(list))
+	for i, v := range list {
+		ids[i] = id(v)
+	}
+	return b.CommitsOf(ctx, ids)
+}

@@ -8,7 +8,7 @@ import (
 
 var searchTools = []tool{
 	{
-		name: "search_messages", cluster: "search", is: reads,
+		name: "search_messages", cluster: "search", is: reads, lean: "query limit",
 		about: "Search subjects and texts of all messages, the best first", hint: "find message full text",
 		params: []param{
 			projectKey,
