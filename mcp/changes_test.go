@@ -25,9 +25,9 @@ func (c *client) next(t *testing.T, limit time.Duration) (r reply, ok bool) {
 	}
 }
 
-// TestSubscriptions: who subscribed to an inbox is told of mail to it, whoever sent it, and
+// TestSubscribed: who subscribed to an inbox is told of mail to it, whoever sent it, and
 // of nothing else.
-func TestSubscriptions(t *testing.T) {
+func TestSubscribed(t *testing.T) {
 	env := environ(t)
 	dir := repository(t, env)
 	blue, green := connect(t, options(t, dir, env, Full)), connect(t, options(t, dir, env, Full))
