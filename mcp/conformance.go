@@ -86,7 +86,15 @@ func (s *Server) fixedResults() {
 	})
 
 	log := func(ctx context.Context, text string) {
-		s.mcp.SendLogMessageToClient(ctx, mcp.NewLoggingMessageNotification(mcp.LoggingLevelInfo, "agentmail", text))
+		if c, ok := server.ClientSessionFromContext(ctx).(server.SessionWithLogging); ok {
+			least := c.GetLogLevel()
+			if info := server.RequestProtocolInfoFromContext(ctx); info != nil && info.Modern {
+				least = info.LogLevel
+			}
+			if least != "" && mcp.LoggingLevelInfo.ShouldSendTo(least) {
+				s.notify(ctx, "notifications/message", map[string]any{"level": mcp.LoggingLevelInfo, "data": text})
+			}
+		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.fixture("test_tool_with_logging", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -102,14 +110,13 @@ func (s *Server) fixedResults() {
 	s.fixture("test_tool_with_progress", func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		for _, done := range []float64{0, 50, 100} {
 			if r.Params.Meta != nil && r.Params.Meta.ProgressToken != nil {
-				s.mcp.SendNotificationToClient(ctx, "notifications/progress",
+				s.notify(ctx, "notifications/progress",
 					map[string]any{"progressToken": r.Params.Meta.ProgressToken, "progress": done, "total": 100.0})
 			}
 			if done < 100 {
 				time.Sleep(50 * time.Millisecond)
 			}
 		}
-		time.Sleep(settling)
 		return mcp.NewToolResultText("done"), nil
 	})
 	s.fixture("test_trigger_tool_change", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {

@@ -214,29 +214,34 @@ func (f *front) post(w http.ResponseWriter, r *http.Request, id string) {
 	if rec, ok := w.(*recorder); ok {
 		rec.rpc, rec.tool = m.Method, m.Params.Name
 	}
+	if id == "" && m.Method == string(mcp.MethodNotificationCancelled) {
+		w.WriteHeader(http.StatusAccepted) // without a session it could be meant for anybody's call
+		return
+	}
+	if slices.ContainsFunc(r.Header.Values("Accept"), takesStream) {
+		answer, req := streaming(w, r)
+		defer answer.end()
+		w, r = answer, req
+	} else {
+		w = struct{ http.ResponseWriter }{w} // which cannot stream, so nothing will be
+	}
 	switch {
-	case id == "" && m.Method == string(mcp.MethodNotificationCancelled):
-		// Without a session it could be meant for anybody's call.
-		w.WriteHeader(http.StatusAccepted)
-	case id != "" || m.Method == string(mcp.MethodInitialize):
-		if id == "" {
-			f.makeRoom()
-		}
+	case id != "":
 		f.stateful.ServeHTTP(w, r)
+	case m.Method == string(mcp.MethodInitialize):
+		f.makeRoom()
+		f.stateful.ServeHTTP(w, r)
+	case m.Method == string(mcp.MethodSubscriptionsListen):
+		r, stop := f.untilEnd(r)
+		defer stop()
+		f.bare.ServeHTTP(w, r)
 	default:
-		if m.Method == string(mcp.MethodSubscriptionsListen) {
-			var stop func()
-			r, stop = f.untilEnd(r)
-			defer stop()
-		} else if accept := r.Header.Values("Accept"); !slices.ContainsFunc(accept, takesStream) {
-			w = struct{ http.ResponseWriter }{w} // which cannot stream, so nothing will be
-		}
 		f.bare.ServeHTTP(w, r)
 	}
 }
 
 func takesStream(accept string) bool {
-	return strings.Contains(accept, "text/event-stream") || strings.Contains(accept, "*/*")
+	return strings.Contains(accept, eventStream) || strings.Contains(accept, "*/*")
 }
 
 // modern reports whether a request is of a protocol without sessions.

@@ -42,9 +42,10 @@ type Server struct {
 	stats     stats
 	watched   *subscriptions
 	watch     *watch
-	stdio     *session  // the one client of standard input and output; nil over HTTP
-	threads   threads   // its sessions, where it says that it has several
-	http      *sessions // the clients over HTTP; nil without it
+	stdio     *session   // the one client of standard input and output; nil over HTTP
+	said      *questions // what it is told
+	threads   threads    // its sessions, where it says that it has several
+	http      *sessions  // the clients over HTTP; nil without it
 	addr      atomic.Pointer[net.TCPAddr]
 }
 

@@ -41,6 +41,7 @@ func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer) error {
 	lines, feed := io.Pipe()
 	defer lines.Close()
 	q := &questions{out: out, open: map[string]int{}, answered: make(chan struct{}, 1)}
+	s.said = q
 	go s.feed(ctx, in, feed, q)
 	// The library drops what runs when its context ends.
 	return srv.Listen(context.WithoutCancel(ctx), lines, q)

@@ -6,15 +6,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
-
-// settling is how long after a notification its call goes on: over HTTP the library drops
-// one that was sent just before the answer.
-const settling = 10 * time.Millisecond
 
 // maxSubscriptions is how many there may be; what is more is not told of.
 const maxSubscriptions = 10000

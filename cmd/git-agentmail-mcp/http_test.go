@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -7,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -133,9 +137,6 @@ func TestServe(t *testing.T) {
 // TestServeTold: a server that is told to end finishes what it does; streams do not hold
 // it, and what it has answered is kept.
 func TestServeTold(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("nothing can be told so")
-	}
 	dir, env := repository(t)
 	registered(t, dir, env)
 	s := serveIn(t, dir, env)
@@ -256,4 +257,24 @@ func TestServeLong(t *testing.T) {
 	if f, m := use(1600); f > files+5 || m > memory+20<<10 {
 		t.Errorf("from %d files and %d kB to %d and %d", files, memory, f, m)
 	}
+}
+
+// uses returns how many files the server has open, and how much memory.
+func (s *served) uses() (files, kB int) {
+	s.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", s.cmd.Process.Pid)
+	open, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	status, err := os.ReadFile(proc + "status")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kB, _ = strconv.Atoi(strings.Fields(rest)[0])
+		}
+	}
+	return len(open), kB
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -173,9 +175,6 @@ func TestNoInput(t *testing.T) {
 	if said := listen(t, dir, env, nil); len(said) > 0 {
 		t.Errorf("said %v", said)
 	}
-	if runtime.GOOS == "windows" {
-		return
-	}
 	cmd := program(t, dir, env, "mcp")
 	cmd.Args = append([]string{"sh", "-c", `exec "$0" "$@" <&-`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path, _ = exec.LookPath("sh")
@@ -340,9 +339,6 @@ func start(t *testing.T, dir string, env []string) *talk {
 // TestTold: the program that is told to end finishes what it does, and what it has
 // answered is kept.
 func TestTold(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("nothing can be told so")
-	}
 	dir, env := repository(t)
 	registered(t, dir, env)
 	k := start(t, dir, env)
