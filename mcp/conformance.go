@@ -148,12 +148,11 @@ func sample(text string, tokens int) mcp.CreateMessageParams {
 
 // askingTools are those that need something of the client before they answer.
 func (s *Server) askingTools() {
-	s.fixture("test_sampling", func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		res, err := s.mcp.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: sample(r.GetString("prompt", ""), 100)})
-		if err != nil {
-			return mcp.NewToolResultError(err.Error()), nil
+	s.fixture("test_sampling", func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		if answer := server.SamplingResponse(r.Params.InputResponses, "answer"); answer != nil {
+			return mcp.NewToolResultText("LLM response: " + mcp.GetTextFromContent(answer.Content)), nil
 		}
-		return mcp.NewToolResultText("LLM response: " + mcp.GetTextFromContent(res.Content)), nil
+		return server.NewInputRequestBuilder("").Sample("answer", sample(r.GetString("prompt", ""), 100)).ToolResult(), nil
 	}, "prompt")
 	elicit := func(name string, schema func() map[string]any, required []string, params ...string) {
 		s.fixture(name, func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {

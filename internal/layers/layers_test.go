@@ -175,6 +175,7 @@ func TestClockAndEnvironmentComeIn(t *testing.T) {
 		"gitstore/update.go":         {"time.Now"},               // how long to wait for a lock, which no test fakes
 		"gitstore/move.go":           {"time.Now"},               // the same for git's own lock
 		"gitstore/site.go":           {"os.Environ"},             // asking git for its version
+		"mcp/http.go":                {"time.Now"},               // deadlines of connections, and how long a request took
 		"mailbox/ancestors_linux.go": {},
 	}
 	for _, pkg := range []string{"mail", "gitstore", "guard", "mailbox", "hooks/githook", "hooks/agenthook", "hooks/clientconfig", "index", "picture", "mcp", "web"} {
