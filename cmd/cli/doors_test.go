@@ -31,19 +31,10 @@ type turn struct {
 	keep string         // "name path" of a value in the answer
 
 	// What differs, with the reason: the only way to be different.
-	oneOf    string // the command line answers with a list of one
 	conflict string // the command line fails, with the answer that MCP gives
 }
 
-// absent are tools that are not here yet; their turns are left out.
-var absent = []string{
-	"reply_message", "mark_message_read", "acknowledge_message", "whois", "request_contact", "respond_contact", "list_contacts", "set_contact_policy",
-}
-
-const (
-	severalIDs = "the verb takes several ids"
-	allOrNone  = "a script must learn from the exit status that it has nothing; a model reads the answer"
-)
+const allOrNone = "a script must learn from the exit status that it has nothing; a model reads the answer"
 
 var turns = []turn{
 	{line: "register BlueLake --program claude-code --model opus --task auth", tool: "register_agent",
@@ -79,10 +70,10 @@ var turns = []turn{
 	{line: "inbox --as BlueLaek", tool: "fetch_inbox", typ: "NOT_FOUND", args: map[string]any{"agent_name": "BlueLaek"}},
 	{line: "reply $plan --as GreenCastle -m fine", tool: "reply_message", args: map[string]any{"message_id": "$plan", "sender_name": "GreenCastle", "body_md": "fine"}},
 	{line: "reply zzzz --as GreenCastle -m fine", tool: "reply_message", typ: "NOT_FOUND", args: map[string]any{"message_id": "zzzz", "sender_name": "GreenCastle", "body_md": "fine"}},
-	{line: "read $plan --as GreenCastle", tool: "mark_message_read", oneOf: severalIDs, args: map[string]any{"message_id": "$plan", "agent_name": "GreenCastle"}},
+	{line: "read $plan --as GreenCastle", tool: "mark_message_read", args: map[string]any{"message_id": "$plan", "agent_name": "GreenCastle"}},
 	{line: "read $plan --as BlueLake", tool: "mark_message_read", typ: "NOT_FOUND", args: map[string]any{"message_id": "$plan", "agent_name": "BlueLake"}},
-	{line: "ack $plan --as GreenCastle", tool: "acknowledge_message", oneOf: severalIDs, args: map[string]any{"message_id": "$plan", "agent_name": "GreenCastle"}},
-	{line: "whois GreenCastle", tool: "whois", args: map[string]any{"agent_name": "GreenCastle", "include_recent_commits": false}},
+	{line: "ack $plan --as GreenCastle", tool: "acknowledge_message", args: map[string]any{"message_id": "$plan", "agent_name": "GreenCastle"}},
+	{line: "whois GreenCastle", tool: "whois", args: map[string]any{"agent_name": "GreenCastle"}},
 	{line: "whois GreenCaslte", tool: "whois", typ: "NOT_FOUND", args: map[string]any{"agent_name": "GreenCaslte"}},
 	{line: "contact request GreenCastle --as BlueLake --reason please", tool: "request_contact", args: map[string]any{"from_agent": "BlueLake", "to_agent": "GreenCastle", "reason": "please"}},
 	{line: "contact request BlueLake --as BlueLake", tool: "request_contact", typ: "INVALID_ARGUMENT", args: map[string]any{"from_agent": "BlueLake", "to_agent": "BlueLake"}},
@@ -125,16 +116,8 @@ type outcome struct {
 func TestDoors(t *testing.T) {
 	t.Parallel()
 	line, tools := newDoor(t), newDoor(t)
-	names := tools.serve()
-	for _, tool := range absent {
-		if slices.Contains(names, tool) {
-			t.Errorf("%s is here: its turns can be played", tool)
-		}
-	}
+	tools.serve()
 	for _, turn := range turns {
-		if slices.Contains(absent, turn.tool) {
-			continue
-		}
 		typed, status := line.run(turn)
 		called, typ := tools.call(turn)
 		if turn.conflict != "" {
@@ -144,9 +127,6 @@ func TestDoors(t *testing.T) {
 			typed = outcome{Answer: typed.Answer}
 		} else if typed.Failed && typed.Answer != nil {
 			t.Errorf("%s: an answer beside the error: %v", turn.line, typed.Answer)
-		}
-		if turn.oneOf != "" && !typed.Failed {
-			typed.Answer = typed.Answer.([]any)[0]
 		}
 		if called.Failed != (turn.typ != "") || typ != turn.typ {
 			t.Errorf("%s: the type is %q: %+v", turn.line, typ, called)
@@ -234,8 +214,8 @@ func (d *door) decode(data []byte, v any) {
 	}
 }
 
-// serve starts the server as a coding agent does, and returns the names of its tools.
-func (d *door) serve() []string {
+// serve starts the server as a coding agent does.
+func (d *door) serve() {
 	d.t.Helper()
 	cmd := exec.Command("git-agentmail", "mcp", "--tools", "full")
 	in, err := cmd.StdinPipe()
@@ -258,13 +238,6 @@ func (d *door) serve() []string {
 	})
 	d.in, d.out = in, bufio.NewReader(out)
 	d.request("initialize", map[string]any{"protocolVersion": "2025-06-18", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "doors", "version": "1"}})
-	var list struct{ Tools []struct{ Name string } }
-	d.decode(d.request("tools/list", map[string]any{}), &list)
-	var names []string
-	for _, tool := range list.Tools {
-		names = append(names, tool.Name)
-	}
-	return names
 }
 
 func (d *door) request(method string, params any) json.RawMessage {
@@ -314,6 +287,9 @@ func (d *door) call(turn turn) (o outcome, typ string) {
 	text := []byte(r.Content[0].Text)
 	if o.Failed = r.IsError; !o.Failed {
 		d.decode(text, &o.Answer)
+		if answer, ok := o.Answer.(map[string]any); ok {
+			delete(answer, "notice") // of urgent mail: those on the command line have a hook for that
+		}
 		d.keep(turn, o)
 		return o, ""
 	}
@@ -359,6 +335,7 @@ func (d *door) keep(turn turn, o outcome) {
 var (
 	someID  = regexp.MustCompile(`\b([0-9a-z]{10}|[0-9a-f]{20})\b`)
 	moments = regexp.MustCompile(`(\d{4}-\d\d-\d\d )?\d\d:\d\d UTC \([^)]*\)`)
+	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 )
 
 // masked puts the same words in for what differs from one mailbox to the next.
@@ -400,6 +377,7 @@ func (d *door) mask(v any) any {
 		}
 		v = strings.ReplaceAll(v, d.dir, "DIR")
 		v = moments.ReplaceAllString(v, "WHEN")
+		v = commits.ReplaceAllString(v, "COMMIT")
 		return someID.ReplaceAllStringFunc(v, func(s string) string {
 			if id := d.ids[s]; id != "" {
 				return id
@@ -415,7 +393,9 @@ func (d *door) mask(v any) any {
 	case map[string]any:
 		out := map[string]any{}
 		for k, x := range v {
-			out[k] = d.mask(x)
+			if out[k] = d.mask(x); k == "registration_token" {
+				out[k] = "TOKEN"
+			}
 		}
 		return out
 	}

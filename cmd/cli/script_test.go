@@ -81,7 +81,6 @@ func TestScripts(t *testing.T) {
 			"jsonget":  getJSON,
 			"append":   appendLine,
 			"drawpng":  drawPNG,
-			"second":   buildSecond,
 		},
 	})
 }
@@ -155,18 +154,6 @@ func appendLine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = f.WriteString(args[1] + "\n")
 	ts.Check(errors.Join(err, f.Close()))
-}
-
-// second FILE puts the real second program there. The one that bears its name in the
-// scripts speaks no protocol: it would link that into every start of the first.
-func buildSecond(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: second FILE")
-	}
-	out, err := exec.Command("go", "build", "-o", ts.MkAbs(args[0]), "../git-agentmail-mcp").CombinedOutput()
-	if err != nil {
-		ts.Fatalf("%v: %s", err, out)
-	}
 }
 
 // drawpng FILE WIDTH HEIGHT makes an image that packs well.
