@@ -23,6 +23,8 @@ var serving = []row{
 	{"send_message over stdio / durable commit, median by the clock", "≤ 2×", stdioSend},
 	{"30 stdio clients × 5 sends", "0 lost; 99 of 100 ≤ 1 s", func(b *bench) (result, error) { return b.clients(30, 5) }},
 	{"50 stdio clients × 20 sends", "0 lost; 99 of 100 ≤ 1 s", func(b *bench) (result, error) { return b.clients(50, pick(b, 20, 4)) }},
+	{"50 HTTP clients: 40 % send, 30 % inbox, 15 % search, 10 % reserve, 5 % whois", "≥ 300 operations/s; 99 of 100 ≤ 250 ms; 0 errors", httpLoad},
+	{"open files and memory of the HTTP server over 10,000 operations", "flat", httpFlat},
 }
 
 // smallServer is a server of the same library with one tool.
