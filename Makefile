@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist conformance bench soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance bench soak install uninstall clean
 
 all: build
 
@@ -81,6 +81,20 @@ conformance:
 	@test -x '$(CONFORMANCE)/node_modules/node/bin/node' || npm install --silent --no-audit --no-fund --prefix '$(CONFORMANCE)' node@22
 	@test -e '$(CONFORMANCE)/node_modules/.bin/mcp-inspector' || npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(CONFORMANCE)' $(SUITE)
 	AGENTMAIL_CONFORMANCE='$(CONFORMANCE)' $(GO) test ./cmd/git-agentmail-mcp -run 'TestConformance|TestInspector' -count=1 -v
+
+# The real coding agents, from npm, against a scripted model on loopback: each is set up by
+# setup, finds the server, sends, reads, and is denied an edit. Their install scripts are
+# not run: what they would unpack is used where it lies. What cannot be had is skipped.
+CLIENTS := @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0 \
+	opencode-ai@1.18.33 @github/copilot@1.0.102 cline@3.0.65
+AGENTS  := $(CURDIR)/$(BIN)/clients
+clients:
+	@mkdir -p '$(AGENTS)'
+	@for p in $(CLIENTS); do \
+		grep -qxF "$$p" '$(AGENTS)/installed' 2>/dev/null && continue; \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(AGENTS)' "$$p" && echo "$$p" >>'$(AGENTS)/installed' || echo "not installed: $$p"; \
+	done
+	AGENTMAIL_CLIENTS='$(AGENTS)' $(GO) test ./internal/clients -count=1 -v -timeout 30m
 
 # Figures against their demands, written to doc/BENCHMARKS.md.
 bench:

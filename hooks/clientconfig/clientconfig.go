@@ -14,15 +14,15 @@
 //
 // # One hook, one run
 //
-// Copilot CLI and VS Code run the hooks in Claude Code's settings too. So their own file
-// is written only where Claude Code's has no hooks of ours, and taken away when it gets
-// them.
+// Copilot CLI and VS Code run the hooks in a project's Claude Code settings too. So their
+// own file is written only where those have no hooks of ours, and taken away when they get
+// them. The user's Claude Code settings Copilot CLI leaves alone.
 //
 // # Compatibility
 //
-// The files are those of Claude Code 2.1, Codex 0.169, Gemini CLI 0.61, Copilot CLI 1.0.102,
-// opencode 1.18 and Cline CLI 3.0. Cursor, VS Code and Windsurf were never run by us: their
-// files are as the vendors' documentation has them.
+// The files are those of Claude Code 2.1, Codex 0.171, Gemini CLI 0.61, Copilot CLI 1.0.102,
+// opencode 1.18 and Cline CLI 3.0, which internal/clients runs. Cursor, VS Code and Windsurf
+// were never run by us: their files are as the vendors' documentation has them.
 package clientconfig
 
 import (
