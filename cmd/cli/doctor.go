@@ -35,6 +35,7 @@ undone, and says each.`,
 				return err
 			}
 			r.Findings = append(list(r.Findings), a.secondFindings(ctx)...)
+			r.Findings = append(r.Findings, a.setupFindings(ctx)...)
 			return a.answer(r, func(w *strings.Builder) {
 				writeFindings(w, r.Findings)
 				for _, s := range r.Fixed {

@@ -193,12 +193,14 @@ BlueLake~7q, which can be written wherever a name can.
 
 const formatHelp = `
 Everything is in the git directory of the repository that you are in, one
-mailbox for all its worktrees, and nothing is in your work tree.
+mailbox for all its worktrees. In your work tree is only what "git agentmail
+setup" writes for coding agents, if you ask for it.
 
   refs/agentmail/log/*     the mail: files in commits, one log for each clone
   agentmail/               who this clone is, the lock, what init wrote
   agentmail-cache/         can be deleted at any time
   agentmail-agent          the agent of this worktree
+  agentmail-setup          which directories setup has made
   hooks/                   a marked block in pre-commit, pre-merge-commit,
                            pre-push, post-commit and post-merge; in a bare
                            repository, which is pushed to, in pre-receive

@@ -255,3 +255,22 @@ func setupChanges(r clientconfig.Result) (list []mailbox.Change) {
 	}
 	return list
 }
+
+// setupFindings is what doctor says of coding agents: which are set up here, for that
+// they work only --check can prove.
+func (a *app) setupFindings(ctx context.Context) []mailbox.Finding {
+	o, err := a.clientOptions(ctx, setupFlags{})
+	if err != nil {
+		return nil
+	}
+	var titles []string
+	for _, name := range clientconfig.Clients() {
+		if c := clientconfig.Read(o, name); c.Server != nil || c.Hook != "" {
+			titles = append(titles, clientconfig.Title(name))
+		}
+	}
+	if len(titles) == 0 {
+		return nil
+	}
+	return []mailbox.Finding{{Level: "note", What: "set up in this work tree: " + strings.Join(titles, ", "), Hint: "git agentmail setup --check"}}
+}

@@ -22,39 +22,42 @@ type Configured struct {
 // Read returns how a client is set up. What cannot be read is not set up.
 func Read(o Options, name string) Configured {
 	c := Configured{Client: name}
-	files := o.files(name)
-	if o.Root != "" && (name == "copilot" || name == "vscode") {
-		files = append(files, o.files("claude")[1]) // they run these hooks too
+	for _, f := range o.files(name) {
+		c.read(f)
 	}
-	for _, f := range files {
-		data, err := os.ReadFile(f.path)
-		if err != nil {
-			continue
-		}
-		for _, part := range f.contents {
-			switch part := part.(type) {
-			case entry:
-				v := part.find(data)
-				list := commands(v)
-				switch {
-				case v == nil:
-				case part.name != "":
-					c.Server, c.File = ServerCommand(v), f.path
-				case len(list) > 0 && c.Hook == "" && isHook("pre-edit")(list[0]):
-					c.Hook, c.By = list[0], f.path
-				}
-			case table:
-				if all, err := servers(bytes.TrimPrefix(data, byteOrderMark)); err == nil && isServer(all[part.name]) {
-					c.Server, c.File = ServerCommand(all[part.name]), f.path
-				}
-			case script:
-				if line := part.hook(f, data); line != "" && c.Hook == "" {
-					c.Hook, c.By = line, f.path
-				}
+	if c.Server != nil && c.Hook == "" && o.Root != "" && (name == "copilot" || name == "vscode") {
+		c.read(o.files("claude")[1]) // they run these hooks too
+	}
+	return c
+}
+
+func (c *Configured) read(f file) {
+	data, err := os.ReadFile(f.path)
+	if err != nil {
+		return
+	}
+	for _, part := range f.contents {
+		switch part := part.(type) {
+		case entry:
+			v := part.find(data)
+			list := commands(v)
+			switch {
+			case v == nil:
+			case part.name != "":
+				c.Server, c.File = ServerCommand(v), f.path
+			case len(list) > 0 && c.Hook == "" && isHook("pre-edit")(list[0]):
+				c.Hook, c.By = list[0], f.path
+			}
+		case table:
+			if all, err := servers(bytes.TrimPrefix(data, byteOrderMark)); err == nil && isServer(all[part.name]) {
+				c.Server, c.File = ServerCommand(all[part.name]), f.path
+			}
+		case script:
+			if line := part.hook(f, data); line != "" && c.Hook == "" {
+				c.Hook, c.By = line, f.path
 			}
 		}
 	}
-	return c
 }
 
 // find returns what stands in the document for an entry and is ours, nil if nothing.

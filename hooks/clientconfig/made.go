@@ -78,28 +78,42 @@ func (o Options) made() []string {
 }
 
 // unmake removes the directories that setup has made and that are empty again, and the
-// note of them. What cannot be removed stays, as does what filled up meanwhile.
+// note of them. One that the user has put files in is the user's from now on.
 func (o Options) unmake() {
 	list := o.made()
 	if len(list) == 0 {
 		return
 	}
-	var left []string
-	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
-	for _, dir := range list {
-		if !within(o.Made, []string{dir}) && gone(dir) {
-			continue
+	var ours []string // files that others of our clients still need
+	for _, name := range Clients() {
+		for _, f := range o.files(name) {
+			if has(f) {
+				ours = append(ours, f.path)
+			}
 		}
-		left = append(left, dir)
 	}
-	if slices.ContainsFunc(left, func(dir string) bool { return !within(o.Made, []string{dir}) }) {
-		os.WriteFile(o.Made, append(encode(left), '\n'), 0o666)
+	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
+	list = slices.DeleteFunc(list, func(dir string) bool {
+		holds := func(path string) bool { return within(path, []string{dir}) }
+		return !holds(o.Made) && (gone(dir) || within(dir, []string{o.root()}) && !slices.ContainsFunc(ours, holds))
+	})
+	if slices.ContainsFunc(list, func(dir string) bool { return !within(o.Made, []string{dir}) }) {
+		os.WriteFile(o.Made, append(encode(list), '\n'), 0o666)
 		return
 	}
 	os.Remove(o.Made)
-	for _, dir := range left { // those of the note itself
+	for _, dir := range list { // those of the note itself
 		os.Remove(dir)
 	}
+}
+
+// root is the directory that this scope's files lie below. The note may name those of
+// other work trees too.
+func (o Options) root() string {
+	if o.Root != "" {
+		return o.Root
+	}
+	return o.Home
 }
 
 func gone(dir string) bool {

@@ -484,8 +484,23 @@ func TestEmptyDirectoryStays(t *testing.T) {
 	setUp(t, o, "cursor")
 	put(t, filepath.Join(o.Root, ".cursor", "rules"), "x")
 	takeAway(t, o, Clients()...)
-	if !exists(filepath.Join(o.Root, ".cursor", "rules")) {
-		t.Error("a directory with files of the user's is gone")
+	if !exists(filepath.Join(o.Root, ".cursor", "rules")) || exists(o.Made) {
+		t.Error("a directory with files of the user's is gone, or still noted as ours")
+	}
+	// Two work trees share the note.
+	setUp(t, o, "gemini", "codex")
+	other := o
+	other.Root = filepath.Join(filepath.Dir(o.Root), "tree")
+	put(t, filepath.Join(other.Root, "x"), "")
+	setUp(t, other, "gemini")
+	takeAway(t, o, "gemini")
+	takeAway(t, other, Clients()...)
+	if exists(filepath.Join(other.Root, ".gemini")) || exists(filepath.Join(o.Root, ".gemini")) || !exists(o.Made) {
+		t.Error("directories of two work trees are mixed up")
+	}
+	takeAway(t, o, Clients()...)
+	if exists(filepath.Join(o.Root, ".codex")) || exists(o.Made) {
+		t.Error("a directory that was made is still there")
 	}
 }
 
