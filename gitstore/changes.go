@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -336,11 +337,30 @@ func (r *Repo) commits(ctx context.Context, list []byte) ([]Commit, error) {
 	return commits, err
 }
 
-// Tracked returns the names of all files in the index, "" in a bare repository.
+// Tracked returns the names of all files in the index, none in a bare repository. Nobody
+// may change the list: it is kept for as long as the index is the same file, which git
+// replaces whenever it writes it.
 func (r *Repo) Tracked(ctx context.Context) ([]string, error) {
 	if r.TopLevel == "" {
 		return nil, nil
 	}
+	r.trackedLock.Lock()
+	defer r.trackedLock.Unlock()
+	now, err := os.Stat(filepath.Join(r.GitDir, "index"))
+	if err == nil && r.trackedIn != nil && os.SameFile(now, r.trackedIn) && now.ModTime().Equal(r.trackedIn.ModTime()) && now.Size() == r.trackedIn.Size() {
+		return r.tracked, nil
+	}
+	list, lerr := r.lsFiles(ctx)
+	if lerr != nil {
+		return nil, lerr
+	}
+	if r.trackedIn, r.tracked = nil, nil; err == nil && !slices.ContainsFunc(r.given, func(kv string) bool { return strings.HasPrefix(kv, "GIT_INDEX_FILE=") }) {
+		r.trackedIn, r.tracked = now, list
+	}
+	return list, nil
+}
+
+func (r *Repo) lsFiles(ctx context.Context) ([]string, error) {
 	// ls-files lists what is below the directory it runs in.
 	out, err := r.askIn(ctx, r.TopLevel, nil, "ls-files", "-z", "--full-name")
 	if err != nil {
@@ -359,6 +379,11 @@ func splitNul(out []byte) []string {
 // Branch returns the short name of the branch of this worktree, "" if HEAD is
 // detached.
 func (r *Repo) Branch(ctx context.Context) string {
+	if data, err := os.ReadFile(filepath.Join(r.GitDir, "HEAD")); err == nil {
+		if branch, ok := strings.CutPrefix(strings.TrimSuffix(string(data), "\n"), "ref: refs/heads/"); ok && !strings.ContainsAny(branch, " \t\r\n") {
+			return branch
+		}
+	}
 	out, err := r.ask(ctx, nil, "symbolic-ref", "--quiet", "--short", "HEAD")
 	if err != nil {
 		return ""

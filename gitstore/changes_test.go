@@ -423,3 +423,64 @@ func TestWorktrees(t *testing.T) {
 		}
 	}
 }
+
+// TestTracked: a list that is kept is the index's own, whatever becomes of that.
+func TestTracked(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	r := find(t, env, dir)
+	want := func(names string) {
+		t.Helper()
+		for range 2 {
+			got, err := r.Tracked(context.Background())
+			if err != nil || strings.Join(got, " ") != names {
+				t.Errorf("got %q, %v, want %q", got, err, names)
+			}
+		}
+	}
+	git(t, env, dir, "rm", "-rq", "--cached", "--ignore-unmatch", ".")
+	want("")
+	for i, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		git(t, env, dir, "add", name)
+		want(strings.Join([]string{"a", "b", "c"}[:i+1], " "))
+	}
+	git(t, env, dir, "mv", "b", "d") // as many bytes
+	want("a c d")
+	os.Remove(filepath.Join(dir, ".git", "index"))
+	want("")
+}
+
+// TestLeadsOn: whether a log has grown is known for near commits without git, and for all
+// others with it.
+func TestLeadsOn(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	s := open(t, env, dir, Options{})
+	defer s.Close()
+	var chain []OID
+	for i := range stepsBack + 5 {
+		put(t, s, fmt.Sprintf("mail/2026/%d", i), "x")
+		sn, err := s.Snapshot(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain = append(chain, sn.logs[sn.own].OID)
+	}
+	last := len(chain) - 1
+	for _, tc := range []struct {
+		from, to int
+		want     bool
+	}{{last - 1, last, true}, {last - stepsBack, last, true}, {0, last, true}, {last, last - 1, false}, {last, 0, false}} {
+		if got, err := s.leadsOn(context.Background(), chain[tc.from], chain[tc.to]); err != nil || got != tc.want {
+			t.Errorf("%d to %d: %v, %v", tc.from, tc.to, got, err)
+		}
+	}
+	if _, err := s.leadsOn(context.Background(), chain[0], strings.Repeat("1", 40)); err == nil {
+		t.Error("a commit that is not there leads on")
+	}
+}

@@ -34,6 +34,10 @@ type Repo struct {
 	sharedOnce sync.Once
 	shared     sharing
 
+	trackedLock sync.Mutex
+	trackedIn   os.FileInfo // the index that tracked was read from
+	tracked     []string
+
 	configOnce sync.Once
 	configList []Setting
 	configErr  error

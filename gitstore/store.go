@@ -196,7 +196,7 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 			continue
 		}
 		if k != nil {
-			forward, err := s.repo.isAncestor(ctx, k.OID, oid)
+			forward, err := s.leadsOn(ctx, k.OID, oid)
 			switch {
 			case err == nil:
 				news = news || forward
@@ -241,6 +241,30 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 		}
 	}
 	return view{sn: sn, back: back, known: known, news: news}, nil
+}
+
+// stepsBack is how many commits are read in search of one before git is asked: as many as
+// a few writers add while a reader looks.
+const stepsBack = 64
+
+// leadsOn reports whether a log that was at one commit has grown to another. Both must
+// exist. A reader beside a writer asks this often, and the answer is a commit or two away.
+func (s *Store) leadsOn(ctx context.Context, from, to OID) (bool, error) {
+	at := to
+	for range stepsBack {
+		data, err := s.objects.one(at, "commit")
+		if err != nil {
+			break // git knows better what is wrong
+		}
+		parents := parseCommit(data).parents
+		if len(parents) != 1 {
+			break
+		}
+		if at = parents[0]; at == from {
+			return true, nil
+		}
+	}
+	return s.repo.isAncestor(ctx, from, to)
 }
 
 func wrapLog(replica string, err error) error {

@@ -57,7 +57,7 @@ func git(t *testing.T, dir string, env []string, args ...string) string {
 func options(t *testing.T, dir string, env []string, p Profile) Options {
 	t.Helper()
 	return Options{
-		Mailbox: mailbox.Options{Dir: dir, Environ: env, Digest: mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine}},
+		Mailbox: mailbox.Options{Dir: dir, Environ: env, Now: time.Now, Digest: mailbox.Digest{Summarize: digest.Summarize, Aggregate: digest.Aggregate, Refine: refine.Refine}},
 		Getenv:  func(name string) string { return lookup(env, name) },
 		Profile: p, Version: "test", Log: log.New(t.Output(), "", 0),
 	}

@@ -77,9 +77,4 @@ func (n *notices) of(agent string) *noticed {
 	return n.agents[agent]
 }
 
-func (s *Server) now() time.Time {
-	if s.opt.Mailbox.Now != nil {
-		return s.opt.Mailbox.Now()
-	}
-	return time.Now()
-}
+func (s *Server) now() time.Time { return s.opt.Mailbox.Now() }

@@ -19,7 +19,7 @@ import (
 
 // Options are what a server takes from outside.
 type Options struct {
-	Mailbox   mailbox.Options          // for each mailbox that is opened; Dir is where a call without project_key looks
+	Mailbox   mailbox.Options          // for each mailbox that is opened; Dir is where a call without project_key looks, Now is needed
 	Getenv    func(string) string      // settings of the contract
 	Ancestors func() []mailbox.Process // which programs started this one, nearest first
 	Binary    string                   // absolute path of git-agentmail, the hooks' fallback
