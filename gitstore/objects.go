@@ -80,11 +80,11 @@ const (
 	seenBytes   = 4 << 10
 )
 
-// recall begins to keep what is read.
-func (o *objects) recall(r recent) {
+// attend begins to keep what is read.
+func (o *objects) attend() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.recent, o.seen = r, recent{}
+	o.seen = recent{}
 }
 
 func (o *objects) remembers() bool {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -30,34 +31,80 @@ const (
 
 // readRecent reads the cache file. It holds only while the pack that was written with it is
 // there: an object that is missing from the repository must not seem to be in it.
-func (s *Store) readRecent() recent {
+func (s *Store) readRecent() (known recent, pack string) {
 	data, err := os.ReadFile(s.repo.CachePath(recentFile))
 	if err != nil || len(data) > 2*recentLimit {
-		return nil
+		return nil, ""
 	}
 	head, rest, _ := bytes.Cut(data, []byte("\n"))
 	pack, ok := strings.CutPrefix(string(head), recentMagic)
 	if !ok || !s.hasPack(pack) {
-		return nil
+		return nil, ""
 	}
-	known := recent{}
+	known = recent{}
 	for len(rest) > 0 {
 		head, rest, _ = bytes.Cut(rest, []byte("\n"))
 		word, count, _ := strings.Cut(string(head), " ")
 		n, err := strconv.Atoi(count)
 		kind, kerr := plumbing.ParseObjectType(word)
 		if err != nil || kerr != nil || n < 0 || n > len(rest) {
-			return nil
+			return nil, ""
 		}
 		oid := plumbing.ComputeHash(kind, rest[:n]).String()
 		known[oid], rest = object{oid, word, rest[:n]}, rest[n:]
 	}
-	return known
+	return known, pack
 }
 
 // Recall is for who is about to read what a write needs: what the last one needed is read
 // without git, and what has to be asked of git is kept for the next.
-func (s *Store) Recall() { s.objects.recall(s.readRecent()) }
+func (s *Store) Recall() {
+	s.freshen()
+	s.objects.attend()
+}
+
+// freshen brings into memory what the newest write has left. What this process has read or
+// written itself it does not read again: a server writes some hundred times a second.
+func (s *Store) freshen() {
+	s.recalled.Lock()
+	defer s.recalled.Unlock()
+	if is, err := os.Stat(s.repo.CachePath(recentFile)); err == nil && s.recalled.same(is) && s.packStands(s.recalled.pack) {
+		return
+	}
+	known, pack := s.readRecent()
+	s.objects.setRecent(known)
+	s.keptIs(pack)
+}
+
+// recalled says which file what is kept in memory was read from, or written to.
+type recalled struct {
+	sync.Mutex
+	file os.FileInfo
+	pack string
+}
+
+func (r *recalled) same(is os.FileInfo) bool {
+	return r.file != nil && os.SameFile(is, r.file) && is.ModTime().Equal(r.file.ModTime()) && is.Size() == r.file.Size()
+}
+
+// keptIs notes that what is in memory is in the file too. Should another writer have
+// replaced the file by now, what is in memory is older, and not wrong.
+func (s *Store) keptIs(pack string) {
+	s.recalled.file, s.recalled.pack = nil, pack
+	if pack != "" {
+		s.recalled.file, _ = os.Stat(s.repo.CachePath(recentFile))
+	}
+}
+
+// packStands reports whether a pack that was whole before is there still.
+func (s *Store) packStands(sum string) bool {
+	for _, ext := range []string{".pack", ".idx"} {
+		if _, err := os.Stat(filepath.Join(s.repo.Objects, "pack", "pack-"+sum+ext)); err != nil {
+			return false
+		}
+	}
+	return true
+}
 
 // hasPack reports whether a pack of ours is there and whole, by the hash in its name: who
 // goes on from a commit without reading it must not go on from one that is broken.
@@ -131,4 +178,7 @@ func (s *Store) saveRecent(known recent, pack string) {
 		data = append(fmt.Appendf(data, "%s %d\n", ob.kind, len(ob.data)), ob.data...)
 	}
 	s.WriteCache(recentFile, data)
+	s.recalled.Lock()
+	defer s.recalled.Unlock()
+	s.keptIs(pack)
 }

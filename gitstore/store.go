@@ -64,6 +64,8 @@ type Store struct {
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing
 
+	recalled recalled
+
 	// Of whoever holds the lock.
 	deflate *zlib.Writer
 	ready   *move // a git that was started for the next commit

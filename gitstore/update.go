@@ -173,7 +173,7 @@ func (s *Store) lead() {
 		var todo *merge
 		if err == nil {
 			if len(batch) > 0 {
-				s.objects.setRecent(s.readRecent())
+				s.freshen()
 				err = s.commit(batch)
 				// Also after a failure: else a caller who tries again and again heaps up packs.
 				var merr error
@@ -232,7 +232,7 @@ func (s *Store) begin() (*lock, error) {
 	// there is something to ask it.
 	var starting sync.WaitGroup
 	defer starting.Wait()
-	if !s.objects.remembers() && len(s.readRecent()) == 0 {
+	if s.freshen(); !s.objects.remembers() {
 		starting.Go(s.objects.prepare)
 	}
 	if s.deflate == nil { // to touch its memory takes longer than to compress a letter

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/git-agentmail/git-agentmail/cmd/cli"
@@ -35,6 +36,9 @@ func serve(ctx context.Context, std cli.IO, s cli.Served) error {
 	})
 	defer srv.Close()
 	if s.HTTP != "" {
+		// What is live is a few megabytes, and what is thrown away a hundred each second: by
+		// default a tenth of the time goes into collecting it.
+		debug.SetGCPercent(400)
 		return srv.HTTP(ctx, s.HTTP)
 	}
 	return srv.Stdio(ctx, std.In, std.Out)
