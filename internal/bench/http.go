@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +92,8 @@ func (s *httpServer) holds() (files int, memory int64) {
 
 // mixed lets clients do what agents do, in the proportions of the demand, until enough is
 // called or the time is over.
-func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit time.Duration) (took series, errs int64, first error, span time.Duration) {
+func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit time.Duration) (took map[string]series, errs int64, first error, span time.Duration) {
+	took = map[string]series{}
 	var mu sync.Mutex
 	var done, failed atomic.Int64
 	var all sync.WaitGroup
@@ -100,11 +103,11 @@ func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit ti
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
 			defer client.CloseIdleConnections()
 			me := p.agents[c%len(p.agents)]
-			var own series
+			own := map[string]series{}
 			for i := c; done.Add(1) <= most && time.Since(begin) < limit && b.ctx.Err() == nil; i++ {
 				name, args := operation(p, me, c, i)
 				took, err := s.call(client, name, args)
-				own = append(own, took)
+				own[name] = append(own[name], took)
 				if err != nil {
 					failed.Add(1)
 					mu.Lock()
@@ -114,7 +117,9 @@ func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit ti
 				}
 			}
 			mu.Lock()
-			took = append(took, own...)
+			for name, list := range own {
+				took[name] = append(took[name], list...)
+			}
 			mu.Unlock()
 		})
 	}
@@ -155,9 +160,17 @@ func httpLoad(b *bench) (result, error) {
 	if err := s.close(); err != nil {
 		first, errs = errors.Join(first, err), errs+1
 	}
-	rate := float64(len(took)) / span.Seconds()
-	p99 := took.quantile(0.99, func(x sample) time.Duration { return x.wall })
-	text := fmt.Sprintf("%.0f operations/s, median %s, 99 of 100 in %s, %d errors of %d", rate, ms(took.wall()), ms(p99), errs, len(took))
+	var all series
+	var each []string
+	late := func(s series) time.Duration {
+		return s.quantile(0.99, func(x sample) time.Duration { return x.wall })
+	}
+	for _, name := range slices.Sorted(maps.Keys(took)) {
+		all = append(all, took[name]...)
+		each = append(each, name+" "+ms(late(took[name])))
+	}
+	rate, p99 := float64(len(all))/span.Seconds(), late(all)
+	text := fmt.Sprintf("%.0f operations/s, median %s, 99 of 100 in %s (%s), %d errors of %d", rate, ms(all.wall()), ms(p99), strings.Join(each, ", "), errs, len(all))
 	if first != nil {
 		text += fmt.Sprintf(" (%.200s)", first)
 	}
