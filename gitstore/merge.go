@@ -103,7 +103,7 @@ func (m *merge) run(ctx context.Context) error {
 	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
 		"GIT_OBJECT_DIRECTORY="+dir, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
 	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
-		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.indexVersion=2", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0",
+		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.indexVersion=2", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0", "-c", "pack.threads=1",
 		"pack-objects", "--quiet", filepath.Join(dir, "pack"))...)
 	if err != nil {
 		return errf(GitFailed, "merge packs: %w", err)

@@ -404,3 +404,32 @@ func TestPurgeAfterKilledMerge(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMergeAfterAnswer: in a process that lives on nobody waits for a merge but Close.
+func TestMergeAfterAnswer(t *testing.T) {
+	env := testEnv(t)
+	dir := newRepo(t, env)
+	log, proceed := slowMerges(t, env)
+	s := open(t, env, dir, Options{Lives: true})
+	want := fill(t, s, 0, MaxPacks-1)
+	put(t, s, "triggers", "x")
+	put(t, s, "after", "x")
+	want["triggers"], want["after"] = "x", "x"
+	until(t, "a merge", func() bool { return begun(log) > 0 })
+	closed := make(chan bool)
+	go func() { s.Close(); close(closed) }()
+	select {
+	case <-closed:
+		t.Error("closed before the merge")
+	case <-time.After(50 * time.Millisecond):
+	}
+	writeFile(t, proceed, "")
+	<-closed
+	if got := countPacks(t, s); got > MaxPacks {
+		t.Errorf("%d packs", got)
+	}
+	if got := contents(t, env, dir); !maps.Equal(got, want) {
+		t.Errorf("read %d files, want %d", len(got), len(want))
+	}
+	sound(t, env, dir)
+}

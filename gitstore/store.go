@@ -45,6 +45,9 @@ type Options struct {
 	LockWait time.Duration
 	// Ephemeral marks a clone that will be thrown away (CI).
 	Ephemeral bool
+	// Lives says that the process goes on after a write: nobody waits for the packs that
+	// are merged then but Close.
+	Lives bool
 	// AfterCommit runs under the lock after each commit, which added created to
 	// before and made after.
 	AfterCommit func(before, after *Snapshot, created []File)
@@ -65,6 +68,7 @@ type Store struct {
 	leading bool  // a goroutine is committing
 
 	recalled recalled
+	merging  sync.WaitGroup // merges of packs that this process does
 
 	// Of whoever holds the lock.
 	deflate *zlib.Writer
@@ -96,8 +100,12 @@ func Open(repo *Repo, opt Options) *Store {
 // Repo returns the repository the store is in.
 func (s *Store) Repo() *Repo { return s.repo }
 
-// Close ends the git process that reads objects. The store stays usable.
-func (s *Store) Close() { s.objects.close() }
+// Close waits for the packs that are being merged and ends the git process that reads
+// objects. The store stays usable.
+func (s *Store) Close() {
+	s.merging.Wait()
+	s.objects.close()
+}
 
 // Exists reports whether this repository was ever set up for, or received,
 // mail: it costs two look-ups and no git process.

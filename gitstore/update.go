@@ -134,7 +134,7 @@ type op struct {
 // have no effect but on tx. Calls that wait for each other in one process share
 // a commit. ctx ends the wait, not a commit that has begun. No writes by fn
 // means no commit. Errors of fn come back as they are. A commit that finds too many packs
-// has some merged before its callers go on, while others write.
+// has some merged while others write, and unless Options.Lives before its callers go on.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (Version, error) {
 	o := &op{fn: fn, until: time.Now().Add(s.opt.LockWait), done: make(chan struct{})}
 	s.mu.Lock()
@@ -192,15 +192,18 @@ func (s *Store) lead() {
 				o.err = err
 			}
 		}
-		if todo == nil {
-			finish(batch)
-		} else {
-			go func() {
+		if todo != nil {
+			s.merging.Go(func() {
 				if err := todo.run(context.Background()); err != nil {
 					s.opt.Report("could not merge packs: " + err.Error())
 				}
-				finish(batch)
-			}()
+				if !s.opt.Lives {
+					finish(batch)
+				}
+			})
+		}
+		if todo == nil || s.opt.Lives {
+			finish(batch)
 		}
 		s.mu.Lock()
 		if len(s.queue) == 0 {

@@ -34,6 +34,7 @@ type Options struct {
 	InHook   bool                  // git started this process as a hook of a commit, merge or push
 	Digest   Digest                // makes summaries; without it there are none
 	Signals  Signals               // files that tell of new mail
+	Lives    bool                  // the process is a server: what can be done after an answer is
 	Roots    []string              // directories outside of which Projects opens nothing; none is everything
 }
 
@@ -105,7 +106,8 @@ func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 		b.key, _, _ = repo.Local(ctx, madeFor)
 	}
 	b.store = gitstore.Open(repo, gitstore.Options{
-		Now: opt.Now, Rand: opt.Rand, LockWait: opt.LockWait, Report: opt.Report,
+		Lives: opt.Lives,
+		Now:   opt.Now, Rand: opt.Rand, LockWait: opt.LockWait, Report: opt.Report,
 		Who:         "git-agentmail",
 		Ephemeral:   b.getenv("CI") == "true",
 		AfterCommit: b.afterCommit,

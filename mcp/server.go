@@ -52,7 +52,7 @@ type Server struct {
 // New returns a server. It opens no repository: that waits for the first call that
 // needs one, so that a client is answered wherever it starts us.
 func New(opt Options) *Server {
-	opt.Mailbox.Signals = signals(opt.Getenv)
+	opt.Mailbox.Signals, opt.Mailbox.Lives = signals(opt.Getenv), true
 	s := &Server{opt: opt, profile: profile(opt.Profile, opt.Getenv), projects: mailbox.NewProjects(opt.Mailbox), tools: allTools(), byName: map[string]*tool{}, listed: map[string]bool{},
 		watched: newSubscriptions(), watch: newWatch()}
 	s.watched.added = s.subscribed

@@ -137,7 +137,7 @@ func operation(p *place, me string, c, i int) (string, map[string]any) {
 	case n < 14:
 		return "fetch_inbox", map[string]any{"agent_name": me, "limit": 20}
 	case n < 17:
-		return "search_messages", map[string]any{"query": "fox part", "limit": 20}
+		return "search_messages", map[string]any{"query": fmt.Sprintf("part %d", i%40), "limit": 20}
 	case n < 19:
 		return "file_reservation_paths", map[string]any{"agent_name": me, "paths": []string{fmt.Sprintf("work/%d/%d.go", c, i%50)}}
 	default:
