@@ -12,7 +12,7 @@ import (
 // noticeEvery is how often at most an agent's inbox is looked at for the sake of a
 // notice, calls coming in bursts; noticeSpan is how old mail may be to be told of.
 const (
-	noticeEvery = time.Second
+	noticeEvery = 5 * time.Second
 	noticeSpan  = 24 * time.Hour
 	noticeMost  = 100
 )
