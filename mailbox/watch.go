@@ -242,23 +242,30 @@ func (b *Box) unread(ctx context.Context, who Actor, c *cursor) ([]InboxRow, err
 	return rows, err
 }
 
-// Changes calls fn with what happens from now on, whoever did it, until ctx ends. Nothing
-// is noted for the next time.
-func (b *Box) Changes(ctx context.Context, fn func([]Event)) error {
-	err := b.follow(ctx, &cursor{b: b}, nil, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
-		d, err := b.directory(ctx, sn)
-		if err != nil {
-			return false, err
-		}
-		list := make([]Event, len(added))
-		for i, r := range added {
-			list[i] = event(d, r)
-		}
-		fn(list)
-		return false, nil
-	})
-	if ctx.Err() != nil {
-		return nil
+// Changes begins to look for what happens, whoever does it, and returns what calls fn with
+// it until ctx ends. Nothing is noted for the next time.
+func (b *Box) Changes(ctx context.Context) (follow func(fn func([]Event)) error, err error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	c := &cursor{b: b, known: true, at: sn.Version()}
+	return func(fn func([]Event)) error {
+		err := b.follow(ctx, c, nil, func(sn *gitstore.Snapshot, added []mail.Record) (bool, error) {
+			d, err := b.directory(ctx, sn)
+			if err != nil {
+				return false, err
+			}
+			list := make([]Event, len(added))
+			for i, r := range added {
+				list[i] = event(d, r)
+			}
+			fn(list)
+			return false, nil
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}, nil
 }

@@ -44,12 +44,18 @@ func (s *Server) subscribed(uri string) {
 		release()
 		return
 	}
+	ctx, cancel := context.WithCancel(s.watch.ctx)
+	follow, err := b.Changes(ctx)
+	if err != nil {
+		cancel()
+		release()
+		return
+	}
 	s.watch.ids[id] = true
 	s.watch.all.Go(func() {
 		defer release()
-		ctx, cancel := context.WithCancel(s.watch.ctx)
 		defer cancel()
-		err := b.Changes(ctx, func(events []mailbox.Event) {
+		err := follow(func(events []mailbox.Event) {
 			if !s.tell(id, events) {
 				cancel() // nobody is left
 			}
@@ -60,6 +66,11 @@ func (s *Server) subscribed(uri string) {
 		s.watch.mu.Lock()
 		delete(s.watch.ids, id)
 		s.watch.mu.Unlock()
+		for _, uri := range s.watched.uris() { // who came while this one left
+			if err == nil && s.watch.ctx.Err() == nil {
+				s.subscribed(uri)
+			}
+		}
 	})
 }
 

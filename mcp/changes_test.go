@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
 // next waits for the next line from the server.
@@ -30,17 +32,33 @@ func (c *client) next(t *testing.T, limit time.Duration) (r reply, ok bool) {
 func TestSubscribed(t *testing.T) {
 	env := environ(t)
 	dir := repository(t, env)
-	blue, green := connect(t, options(t, dir, env, Full)), connect(t, options(t, dir, env, Full))
-	blue.call("register_agent", map[string]any{"name": "BlueLake", "program": "p", "model": "m"}, nil)
-	blue.call("register_agent", map[string]any{"name": "GreenCastle", "program": "p", "model": "m"}, nil)
+	opt := options(t, dir, env, Full)
+	green := connect(t, opt) // alone: the library has one channel for all servers of a process
+	b, err := mailbox.Open(t.Context(), opt.Mailbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var blue mailbox.Actor
+	for _, name := range []string{"GreenCastle", "BlueLake"} {
+		a, err := b.Register(t.Context(), mailbox.RegisterRequest{Name: name, Program: "p", Model: "m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		blue = a.Actor()
+	}
 	if r := green.request("resources/subscribe", map[string]any{"uri": "resource://inbox/GreenCastle"}); r.Error != nil {
 		t.Fatal(r.Error.Message)
 	}
 	send := func(to string) {
 		t.Helper()
-		blue.call("send_message", map[string]any{"sender_name": "BlueLake", "to": to, "subject": "s", "body_md": "b"}, nil)
+		if _, err := b.Send(t.Context(), blue, mailbox.Draft{To: []string{to}, Subject: "s", Body: "b"}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	blue.call("file_reservation_paths", map[string]any{"agent_name": "BlueLake", "paths": "src/**"}, nil)
+	if _, err := b.Reserve(t.Context(), blue, mailbox.ReserveRequest{Patterns: []string{"src/**"}}); err != nil {
+		t.Fatal(err)
+	}
 	send("BlueLake")
 	send("GreenCastle")
 	r, ok := green.next(t, 5*time.Second)

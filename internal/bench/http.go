@@ -92,7 +92,7 @@ func (s *httpServer) holds() (files int, memory int64) {
 
 // mixed lets clients do what agents do, in the proportions of the demand, until enough is
 // called or the time is over.
-func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit time.Duration) (took map[string]series, errs int64, first error, span time.Duration) {
+func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit time.Duration) (took map[string]series, errs int64, span time.Duration, first error) {
 	took = map[string]series{}
 	var mu sync.Mutex
 	var done, failed atomic.Int64
@@ -124,7 +124,7 @@ func (b *bench) mixed(p *place, s *httpServer, clients int, most int64, limit ti
 		})
 	}
 	all.Wait()
-	return took, failed.Load(), first, time.Since(begin)
+	return took, failed.Load(), time.Since(begin), first
 }
 
 // operation is the i-th of a client's calls: of twenty eight send, six list, three search,
@@ -156,7 +156,7 @@ func httpLoad(b *bench) (result, error) {
 		return result{}, err
 	}
 	b.mixed(p, s, 50, 500, time.Minute) // warms up
-	took, errs, first, span := b.mixed(p, s, 50, 1<<40, pick(b, 30*time.Second, 5*time.Second))
+	took, errs, span, first := b.mixed(p, s, 50, 1<<40, pick(b, 30*time.Second, 5*time.Second))
 	if err := s.close(); err != nil {
 		first, errs = errors.Join(first, err), errs+1
 	}
@@ -188,11 +188,11 @@ func httpFlat(b *bench) (result, error) {
 		return result{}, err
 	}
 	most := int64(pick(b, 5000, 500))
-	if _, errs, first, _ := b.mixed(p, s, 20, most, 5*time.Minute); errs > 0 {
+	if _, errs, _, first := b.mixed(p, s, 20, most, 5*time.Minute); errs > 0 {
 		return result{}, first
 	}
 	files, memory := s.holds()
-	if _, errs, first, _ := b.mixed(p, s, 20, 2*most, 5*time.Minute); errs > 0 {
+	if _, errs, _, first := b.mixed(p, s, 20, 2*most, 5*time.Minute); errs > 0 {
 		return result{}, first
 	}
 	files2, memory2 := s.holds()
