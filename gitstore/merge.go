@@ -64,11 +64,15 @@ func (s *Store) startMerge(ctx context.Context) (m *merge, err error) {
 	all, newest := len(packs), "pack-"+s.recentPack()
 	packs = slices.DeleteFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == newest })
 	// Merge from the smallest up, taking each pack that is not larger than twice
-	// what is merged so far.
+	// what is merged so far. Where few are alike they wait for more: beside a large mailbox's
+	// few great packs two small ones would be merged with every commit.
 	n, sum := 0, int64(0)
-	for n < len(packs) && (n < 2 || packs[n].size <= 2*sum || all-n >= MaxPacks) {
+	for n < len(packs) && (n == 0 || packs[n].size <= 2*sum || all-n >= 2*MaxPacks) {
 		sum += packs[n].size
 		n++
+	}
+	if n < MaxPacks/2 {
+		return nil, nil
 	}
 	if err := s.repo.sharing().mkdir(dir); err != nil {
 		return nil, s.repo.writeError("merge packs", err)
