@@ -37,6 +37,9 @@ func (s *Store) startMerge(ctx context.Context) (m *merge, err error) {
 	if keeps, err := s.keeps(); err != nil || len(keeps) < MaxPacks && !killed {
 		return nil, err
 	}
+	if packs, err := s.ourPacks(ctx, false); err != nil || len(s.due(packs)) == 0 && !killed {
+		return nil, err
+	}
 	l, err := s.acquireFile(ctx, mergeLock, 0, true)
 	if KindOf(err) == Locked {
 		return nil, nil
@@ -57,21 +60,7 @@ func (s *Store) startMerge(ctx context.Context) (m *merge, err error) {
 		return nil, s.repo.writeError("merge packs", err)
 	}
 	os.RemoveAll(dir)
-	if len(packs) < MaxPacks {
-		return nil, nil
-	}
-	// The next writer looks for the newest one.
-	all, newest := len(packs), "pack-"+s.recentPack()
-	packs = slices.DeleteFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == newest })
-	// Merge from the smallest up, taking each pack that is not larger than twice
-	// what is merged so far. Where few are alike they wait for more: beside a large mailbox's
-	// few great packs two small ones would be merged with every commit.
-	n, sum := 0, int64(0)
-	for n < len(packs) && (n == 0 || packs[n].size <= 2*sum || all-n >= 2*MaxPacks) {
-		sum += packs[n].size
-		n++
-	}
-	if n < MaxPacks/2 {
+	if packs = s.due(packs); len(packs) == 0 {
 		return nil, nil
 	}
 	if err := s.repo.sharing().mkdir(dir); err != nil {
@@ -81,7 +70,29 @@ func (s *Store) startMerge(ctx context.Context) (m *merge, err error) {
 	if err := s.writeNote(filepath.Join(dir, "note")); err != nil {
 		return nil, s.repo.writeError("merge packs", err)
 	}
-	return &merge{s, l, packs[:n]}, nil
+	return &merge{s, l, packs}, nil
+}
+
+// due returns those of the packs, smallest first, that should be merged, if there are too
+// many: from the smallest up each that is not larger than twice what is merged so far.
+// Where few are alike they wait for more: beside a large mailbox's few great packs two
+// small ones would be merged with every commit. The newest is left to the next writer,
+// who looks for it.
+func (s *Store) due(packs []packFile) []packFile {
+	if len(packs) < MaxPacks {
+		return nil
+	}
+	all, newest := len(packs), "pack-"+s.recentPack()
+	packs = slices.DeleteFunc(packs, func(p packFile) bool { return filepath.Base(p.base) == newest })
+	n, sum := 0, int64(0)
+	for n < len(packs) && (n == 0 || packs[n].size <= 2*sum || all-n >= 2*MaxPacks) {
+		sum += packs[n].size
+		n++
+	}
+	if n < MaxPacks/2 {
+		return nil
+	}
+	return packs[:n]
 }
 
 // run merges the packs, and ends the right to.
