@@ -151,8 +151,12 @@ func envelope(err error) errorEnvelope {
 	for k, v := range e.Details {
 		data[k] = v
 	}
-	if len(e.Hints) > 0 {
-		data["hint"], data["hints"] = e.Hints[0], e.Hints
+	hints := e.Hints
+	if e.Code == mail.NoAgent { // who calls tools is helped by a tool
+		hints = append([]string{"register_agent {}"}, hints...)
+	}
+	if len(hints) > 0 {
+		data["hint"], data["hints"] = hints[0], hints
 	}
 	if len(e.Lines) > 0 {
 		data["lines"] = e.Lines

@@ -50,3 +50,14 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+// TestNobody: who has not registered is told by which tool.
+func TestNobody(t *testing.T) {
+	env := environ(t)
+	c := connect(t, options(t, repository(t, env), env, Lean))
+	if e := c.fails("send_message", map[string]any{"to": "A", "subject": "s", "body_md": "b"}); e.Data["code"] != "no_agent" || e.Data["hint"] != "register_agent {}" {
+		t.Errorf("got %+v", e)
+	}
+	c.call("register_agent", map[string]any{}, nil)
+	c.call("fetch_inbox", nil, nil)
+}
