@@ -313,7 +313,8 @@ func (p *Projects) RequestContact(ctx context.Context, b *Box, who Actor, to, ke
 		b, who = there, visitor
 	}
 	if missing != nil {
-		if err := b.EnsureAgent(ctx, to, *missing); err != nil {
+		missing.Name = to
+		if _, _, err := b.admit(ctx, *missing); err != nil {
 			return ContactRequest{}, err
 		}
 	}

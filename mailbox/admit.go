@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -16,28 +15,37 @@ const unknownProfile = "unknown"
 // as it is. An empty program or model is unknown until the agent registers itself. A
 // name that registration would replace is refused: whoever gave it goes on with it.
 func (b *Box) admit(ctx context.Context, r RegisterRequest) (a *mail.Agent, fresh bool, err error) {
-	program, model, task := cmp.Or(profileText(r.Program), unknownProfile), cmp.Or(profileText(r.Model), unknownProfile), profileText(r.Task)
-	attachments := "auto"
+	r.Name = strings.TrimSpace(r.Name)
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if d, err := b.directory(ctx, sn); err != nil {
+		return nil, false, err
+	} else if a = d.Lookup(r.Name); a != nil {
+		return a, false, nil
+	}
+	r.Program, r.Model, r.Task = profileText(r.Program), profileText(r.Model), profileText(r.Task)
+	r.ElseProgram, r.ElseModel, r.Attachments = unknownProfile, unknownProfile, "auto"
 	err = b.transact(ctx, func(w *writer) (string, string, error) {
 		d, err := w.directory()
 		if err != nil {
 			return "", "", err
 		}
-		if a = d.Lookup(r.Name); a != nil {
+		if a = d.Lookup(r.Name); a != nil { // since a moment
 			fresh = false
 			return "", "", nil
 		}
 		if !mail.ValidName(r.Name) {
 			return "", "", unknownAgent(d, r.Name)
 		}
-		own := w.tx.Replica()
-		c := &mail.AgentChange{Agent: w.newAgentID(d), Name: &r.Name, Home: &own, Program: &program, Model: &model, Task: &task, Attachments: &attachments}
-		c.Header = w.head(c.Agent)
+		r := r // this function may run again
+		verb, c := w.registration(d, nil, r.Name, r)
 		if err := w.add(c); err != nil {
 			return "", "", err
 		}
 		a, fresh = w.dir.Agents[c.Agent], true
-		return "agent: register " + r.Name + " (" + program + ", " + model + ")", r.Name, nil
+		return "agent: " + verb + " " + r.Name + " (" + *c.Program + ", " + *c.Model + ")", r.Name, nil
 	})
 	return a, fresh, err
 }

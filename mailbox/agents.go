@@ -246,33 +246,6 @@ func (b *Box) badName(name string) error {
 	return e
 }
 
-// EnsureAgent registers an agent by a name, if the name can be one and nobody bears it.
-// It is for agents that others write to before they are here.
-func (b *Box) EnsureAgent(ctx context.Context, name string, r RegisterRequest) error {
-	sn, err := b.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := b.directory(ctx, sn)
-	if err != nil {
-		return err
-	}
-	if name = strings.TrimSpace(name); !mail.ValidName(name) || d.Lookup(name) != nil {
-		return nil
-	}
-	if err := r.check(); err != nil {
-		return err
-	}
-	return b.transact(ctx, func(w *writer) (string, string, error) {
-		d, err := w.directory()
-		if err != nil || d.Lookup(name) != nil {
-			return "", "", err
-		}
-		verb, c := w.registration(d, nil, name, r)
-		return "agent: " + verb + " " + name + " (" + *c.Program + ", " + *c.Model + ")", name, w.add(c)
-	})
-}
-
 // deregistered stands before the task of an agent that has finished.
 const deregistered = "[deregistered] "
 

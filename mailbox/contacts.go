@@ -219,6 +219,28 @@ func (w *writer) together(from, to string) (bool, error) {
 	return false, nil
 }
 
+// mayAsk returns the agent that is to be asked for contact, and the link to it so far.
+func (w *writer) mayAsk(me *mail.Agent, to string) (target *mail.Agent, old *mail.Link, err error) {
+	d, err := w.directory()
+	if err != nil {
+		return nil, nil, err
+	}
+	if target = d.Lookup(to); target == nil {
+		return nil, nil, unknownAgent(d, to)
+	}
+	if target.ID == me.ID {
+		return nil, nil, mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", d.Address(me.ID))
+	}
+	if err := w.links(me.ID, target.ID); err != nil {
+		return nil, nil, err
+	}
+	old = d.Link(me.ID, target.ID)
+	if isBlocked(old) { // else asking again would undo the answer
+		return nil, nil, denied([]string{d.Address(target.ID)})
+	}
+	return target, old, nil
+}
+
 // RequestContact asks another agent for leave to write to it. Unless a request
 // was open already, the other one gets a message that asks for an answer.
 func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, ttl time.Duration) (ContactRequest, error) {
@@ -229,24 +251,11 @@ func (b *Box) RequestContact(ctx context.Context, who Actor, to, reason string, 
 	reason = strings.ToValidUTF8(strings.TrimSpace(reason), "?")
 	var out ContactRequest
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
-		d, err := w.directory()
+		target, old, err := w.mayAsk(me, to)
 		if err != nil {
 			return "", err
 		}
-		target := d.Lookup(to)
-		if target == nil {
-			return "", unknownAgent(d, to)
-		}
-		if target.ID == me.ID {
-			return "", mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", to)
-		}
-		if err := w.links(me.ID, target.ID); err != nil {
-			return "", err
-		}
-		old := d.Link(me.ID, target.ID)
-		if isBlocked(old) { // else asking again would undo the answer
-			return "", denied([]string{d.Address(target.ID)})
-		}
+		d := w.dir
 		open := old != nil && old.Status == mail.LinkPending && (old.Expires == 0 || old.Expires > mail.At(w.now))
 		expires := mail.At(w.now.Add(ttl))
 		if err := w.add(&mail.Contact{Header: w.head(me.ID, linkMark(old)), From: me.ID, To: target.ID, Status: mail.LinkPending, Expires: &expires, Reason: clip(reason, 500)}); err != nil {

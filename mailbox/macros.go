@@ -311,25 +311,11 @@ func (b *Box) introduce(ctx context.Context, who Actor, to, reason string, ttl t
 	var request ContactRequest
 	var response ContactResponse
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
-		d, err := w.directory()
+		target, old, err := w.mayAsk(me, to)
 		if err != nil {
 			return "", err
 		}
-		target := d.Lookup(to)
-		if target == nil {
-			return "", unknownAgent(d, to)
-		}
-		from, name, key := d.Address(me.ID), d.Address(target.ID), b.Project().HumanKey
-		if target.ID == me.ID {
-			return "", mail.Errorf(mail.Invalid, "%q cannot ask itself for contact", name)
-		}
-		if err := w.links(me.ID, target.ID); err != nil {
-			return "", err
-		}
-		old := d.Link(me.ID, target.ID)
-		if isBlocked(old) { // else asking again would undo the answer
-			return "", denied([]string{name})
-		}
+		from, name, key := w.dir.Address(me.ID), w.dir.Address(target.ID), b.Project().HumanKey
 		expires := mail.At(w.now.Add(max(ttl, contactLeast)))
 		reason := clip(strings.ToValidUTF8(reason, "?"), maxReason)
 		request = ContactRequest{From: from, FromProject: key, To: name, ToProject: key, Status: mail.LinkApproved, ExpiresTS: ts(expires)}

@@ -315,24 +315,3 @@ func TestReclaim(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
-
-func TestEnsureAgent(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	blue := w.agent("BlueLake")
-	r := RegisterRequest{ElseProgram: "unknown", ElseModel: "unknown", Task: "t"}
-	for _, name := range []string{"bluelake", "gpt-5", "", "x", mail.HumanOverseer} { // one is there, the others are no names
-		if err := w.box.EnsureAgent(w.ctx, name, r); err != nil {
-			t.Error(err)
-		}
-	}
-	if rows, err := w.box.Agents(w.ctx, Page{}); err != nil || len(rows) != 1 || rows[0].ID != blue.ID || rows[0].Program == "unknown" {
-		t.Errorf("%+v, %v", rows, err)
-	}
-	if err := w.box.EnsureAgent(w.ctx, " GreenCastle ", r); err != nil {
-		t.Fatal(err)
-	}
-	if a, err := w.box.Whois(w.ctx, "GreenCastle", 0); err != nil || a.Program != "unknown" || a.Model != "unknown" || a.TaskDescription != "t" || !a.Local {
-		t.Errorf("%+v, %v", a, err)
-	}
-}

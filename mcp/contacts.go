@@ -74,7 +74,7 @@ func requestContact(ctx context.Context, c *call) (any, error) {
 	}
 	var missing *mailbox.RegisterRequest
 	if c.boolean("register_if_missing") {
-		missing = &mailbox.RegisterRequest{Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description"), ElseProgram: unknown, ElseModel: unknown}
+		missing = &mailbox.RegisterRequest{Program: c.text("program"), Model: c.text("model"), Task: c.text("task_description")}
 	}
 	return c.server.projects.RequestContact(ctx, b, who, c.text("to_agent"), strings.TrimSpace(c.text("to_project")), c.text("reason"), c.span("ttl_seconds"), missing)
 }
