@@ -17,9 +17,6 @@ import (
 	"unicode/utf8"
 )
 
-// missing are tools of the contract that are not here yet, and later parameters and fields.
-var missing, later []string
-
 // decided are the differences from the contract's answers, by tool and field, with the
 // reason. What is in an answer after all is not one.
 var decided = map[string]string{
@@ -108,10 +105,8 @@ func TestContractParameters(t *testing.T) {
 	ours := byName()
 	for _, want := range contract(t) {
 		got := ours[want.Name]
-		if away := slices.Contains(missing, want.Name); away != (got == nil) {
-			t.Errorf("%s: here is %v, and listed as missing is %v", want.Name, got != nil, away)
-		}
 		if got == nil {
+			t.Errorf("%s is missing", want.Name)
 			continue
 		}
 		if got.cluster != want.Cluster {
@@ -122,10 +117,8 @@ func TestContractParameters(t *testing.T) {
 		}
 		for _, p := range want.Params {
 			q := got.param(p.Name)
-			if away := slices.Contains(later, want.Name+" "+p.Name); away != (q == nil) {
-				t.Errorf("%s: parameter %s is here: %v, and listed as coming later: %v", want.Name, p.Name, q != nil, away)
-			}
 			if q == nil {
+				t.Errorf("%s: the parameter %s is missing", want.Name, p.Name)
 				continue
 			}
 			if kinds := kindsOf(p.Name, p.Type); !slices.Contains(kinds, q.kind) {
@@ -365,15 +358,12 @@ func TestContractAnswers(t *testing.T) {
 	want := map[string]contractTool{}
 	for _, tool := range contract(t) {
 		want[tool.Name] = tool
-		if !slices.Contains(missing, tool.Name) && !slices.ContainsFunc(answers, func(e example) bool { return e.tool == tool.Name }) {
+		if !slices.ContainsFunc(answers, func(e example) bool { return e.tool == tool.Name }) {
 			t.Errorf("%s is not called", tool.Name)
 		}
 	}
 	looked := map[string]error{} // why a field was in no answer of its tool; nil if it was in one
 	for _, a := range answers {
-		if slices.Contains(missing, a.tool) {
-			continue
-		}
 		given := a.args(s)
 		for _, p := range want[a.tool].Params {
 			if p.Name == "project_key" {
@@ -407,15 +397,14 @@ func TestContractAnswers(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(looked)) {
 		reason, differs := decided[name]
 		switch err := looked[name]; {
-		case err == nil && (differs || slices.Contains(later, name)):
+		case err == nil && differs:
 			t.Errorf("%s is there, and was not to be: %s", name, reason)
-		case err != nil && !differs && !slices.Contains(later, name):
+		case err != nil && !differs:
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name := range decided {
-		tool, _, _ := strings.Cut(name, " ")
-		if _, ok := looked[name]; !ok && !slices.Contains(missing, tool) {
+		if _, ok := looked[name]; !ok {
 			t.Errorf("%s is a difference from nothing", name)
 		}
 	}
@@ -621,15 +610,9 @@ func TestContractErrors(t *testing.T) {
 	}
 	var r reserved
 	c.call("file_reservation_paths", args{"agent_name": "GreenCastle", "paths": "src/**"}, &r)
-	if !slices.Contains(missing, "set_contact_policy") {
-		c.call("set_contact_policy", args{"agent_name": "QuietRiver", "policy": "block_all"}, nil)
-	}
+	c.call("set_contact_policy", args{"agent_name": "QuietRiver", "policy": "block_all"}, nil)
 	given := map[string]bool{}
 	for _, m := range mistakes {
-		if slices.Contains(missing, m.tool) || m.typ == "CONTACT_BLOCKED" && slices.Contains(missing, "set_contact_policy") {
-			given[m.typ] = true
-			continue
-		}
 		a := maps.Clone(m.args)
 		if byName()[m.tool].param("project_key") != nil {
 			a["project_key"] = dir
