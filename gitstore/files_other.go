@@ -2,4 +2,11 @@
 
 package gitstore
 
+import "os"
+
 func likeBefore(string, string) {}
+
+func mapped(name string) (data []byte, unmap func(), err error) {
+	data, err = os.ReadFile(name)
+	return data, func() {}, err
+}

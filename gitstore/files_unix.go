@@ -26,3 +26,21 @@ func likeBefore(name, old string) {
 		os.Chmod(name, was.Mode())
 	}
 }
+
+// mapped returns the contents of a file, which its caller only reads, and gives back.
+func mapped(name string) (data []byte, unmap func(), err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if st.Size() == 0 {
+		return nil, func() {}, nil
+	}
+	data, err = syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	return data, func() { syscall.Munmap(data) }, err
+}

@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,10 +71,11 @@ func (r *Repo) looseHead() (OID, bool) {
 // loose reads objects that are files of their own. The first failure stays in err, and
 // after it everything is empty.
 type loose struct {
-	dir  string
-	err  error
-	left int // bytes that may still be read
-	z    io.ReadCloser
+	dir    string
+	packed *objects // is asked for the others, if not nil
+	err    error
+	left   int // bytes that may still be read
+	z      io.ReadCloser
 }
 
 // looseLimit is from how many bytes of objects on git is quicker, where to open a file
@@ -94,10 +96,13 @@ func (l *loose) read(oid OID, kind string) []byte {
 	}
 	data, err := l.inflate(filepath.Join(l.dir, oid[:2], oid[2:]))
 	head, body, ok := bytes.Cut(data, []byte{0})
-	if err == nil && (!ok || string(head) != kind+" "+strconv.Itoa(len(body))) {
+	switch {
+	case l.packed != nil && errors.Is(err, fs.ErrNotExist):
+		body, err = l.packed.one(oid, kind)
+	case err == nil && (!ok || string(head) != kind+" "+strconv.Itoa(len(body))):
 		err = errOddObject
 	}
-	if l.left -= len(data) + openCosts; l.left < 0 {
+	if l.left -= len(body) + openCosts; l.left < 0 {
 		err = errOddObject
 	}
 	if l.err = err; err != nil {
@@ -162,6 +167,9 @@ func (l *loose) odd() {
 // the tree. An empty tree is one that is not there.
 func (l *loose) diff(list []Changed, dir string, from, to OID, after func(dir string, tree OID) []treeEntry) []Changed {
 	old, now := l.ordered(l.tree(from)), l.ordered(after(dir, to))
+	if l.err != nil {
+		return nil
+	}
 	for len(old)+len(now) > 0 {
 		var a, b treeEntry // of one key, which keeps files and directories apart
 		if len(now) == 0 || len(old) > 0 && old[0].key() <= now[0].key() {

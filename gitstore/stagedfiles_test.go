@@ -102,10 +102,10 @@ func TestStagedFiles(t *testing.T) {
 			t.Fatalf("seed %d, step %d (%s): read %q, git says %q", seed, i, what, got, want)
 		case ok:
 			read++
-		case strings.Count(run("", "ls-tree", "-r", "-d", "-z", "--name-only", "HEAD"), "\x00") < 30: // or else it is not worth it
-			t.Errorf("seed %d, step %d (%s): git was asked for %q", seed, i, what, want)
 		}
 	}
+	// Git is asked where a tree is not worth it, and sometimes for a while after two trees were
+	// read, which leaves notes about directories that are gone.
 	if read < steps*3/4 {
 		t.Errorf("only %d of %d were read", read, steps)
 	}
@@ -271,11 +271,11 @@ func TestStagedIsAsked(t *testing.T) {
 	ask("no index", false)
 	writeFile(t, index, string(whole))
 	var many strings.Builder
-	for i := range indexLimit / 80 {
-		fmt.Fprintf(&many, "100644 %s\tmany/%040d\n", blob, i)
+	for i := range 20000 {
+		fmt.Fprintf(&many, "100644 %s\tmany/%d/%040d\n", blob, i%300, i)
 	}
 	add(many.String())
-	ask("a large index", false)
+	ask("a large index", true)
 	writeFile(t, index, string(whole))
 
 	sub := filepath.Join(dir, "b")
@@ -296,6 +296,12 @@ func TestStagedIsAsked(t *testing.T) {
 	if err != nil || len(list) > 0 {
 		t.Errorf("a merge, of which all is carried: %q, %v", list, err)
 	}
+	user(t, env, dir, "commit", "-q", "-m", "merged")
+	git(t, env, dir, "repack", "-q", "-a", "-d")
+	writeFile(t, index, string(whole))
+	ask("a small index, and all is packed", false)
+	add(many.String())
+	ask("a large index, and all is packed", true)
 }
 
 // TestOddIndex changes bytes of an index, and cuts it off. Where it is read all the same, as
@@ -367,7 +373,8 @@ func TestOddIndex(t *testing.T) {
 	if !strings.Contains(string(indexes[0]), noted) {
 		t.Fatal("no tree is noted of d")
 	}
-	if _, err := parseIndex(sum([]byte(strings.Replace(string(indexes[0]), noted, "d\x003 1\n", 1)))); err == nil {
+	writeFile(t, file, string(sum([]byte(strings.Replace(string(indexes[0]), noted, "d\x003 1\n", 1)))))
+	if _, ok := repo.stagedFiles(); ok {
 		t.Error("the number of files below a directory was not checked")
 	}
 	for i := range tries {
@@ -383,10 +390,8 @@ func TestOddIndex(t *testing.T) {
 			at, n := r.IntN(len(data)), r.IntN(12)
 			data = append(data[:at:at], data[min(at+n, len(data)):]...)
 		}
-		if i%10 == 0 { // without the right sum
-			if _, err := parseIndex(append(data[:len(data):len(data)], make([]byte, sha1.Size)...)); err == nil {
-				t.Errorf("seed %d, try %d: the sum was not checked", seed, i)
-			}
+		if i%10 == 0 { // git does not look at the sum
+			check(fmt.Sprint("try ", i, " without the sum"), append(data[:len(data):len(data)], make([]byte, sha1.Size)...))
 		}
 		check(fmt.Sprint("try ", i), sum(data))
 	}
