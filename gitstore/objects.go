@@ -20,21 +20,69 @@ type OID = string
 
 const zeroOID OID = "0000000000000000000000000000000000000000"
 
-// objects reads git objects through one `git cat-file` child, which is started
-// when it is first needed. We do not open the user's object database ourselves:
-// go-git reads every pack index whole (240 ms and 110 MB in a repository of a
-// million objects), git maps it.
+// objects reads git objects through `git cat-file` children, which are started when they are
+// first needed: one, or as many as a server's callers need at once. We do not open the
+// user's object database ourselves: go-git reads every pack index whole (240 ms and 110 MB
+// in a repository of a million objects), git maps it.
 type objects struct {
 	repo *Repo
 
 	mu     sync.Mutex
 	recent recent // what needs no git
 	seen   recent // what was read since Recall; nil before it
+	idle   []*child
+	used   int        // children that somebody has
+	free   *sync.Cond // for when one comes back
+	closed int        // how often
+}
+
+// child is a git that reads objects for one caller at a time.
+type child struct {
+	repo   *Repo
+	closed int // of its objects, when it was made
 	cmd    *exec.Cmd
 	in     *bufio.Writer
 	stdin  io.Closer
 	out    *bufio.Reader
 	stderr *bytes.Buffer
+}
+
+// maxChildren is how many there are at most: who reads a list, who writes, and one more.
+const maxChildren = 3
+
+// take hands out a child, which need not have been started, and put takes it back.
+func (o *objects) take() *child {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.used == maxChildren {
+		o.waits().Wait()
+	}
+	o.used++
+	if n := len(o.idle); n > 0 {
+		c := o.idle[n-1]
+		o.idle = o.idle[:n-1]
+		return c
+	}
+	return &child{repo: o.repo, closed: o.closed}
+}
+
+func (o *objects) put(c *child) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.used--
+	o.waits().Signal()
+	if c.closed == o.closed {
+		o.idle = append(o.idle, c)
+	} else {
+		c.stop()
+	}
+}
+
+func (o *objects) waits() *sync.Cond {
+	if o.free == nil {
+		o.free = sync.NewCond(&o.mu)
+	}
+	return o.free
 }
 
 type object struct {
@@ -43,12 +91,12 @@ type object struct {
 	data []byte
 }
 
-func (o *objects) start() error {
-	if o.cmd != nil {
+func (c *child) start() error {
+	if c.cmd != nil {
 		return nil
 	}
 	cmd := exec.Command("git", append(ownConfig[:len(ownConfig):len(ownConfig)], "cat-file", "--batch-command", "--buffer")...)
-	cmd.Dir, cmd.Env = o.repo.CommonDir, o.repo.env
+	cmd.Dir, cmd.Env = c.repo.CommonDir, c.repo.env
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return errf(GitFailed, "start git cat-file: %w", err)
@@ -57,20 +105,20 @@ func (o *objects) start() error {
 	if err != nil {
 		return errf(GitFailed, "start git cat-file: %w", err)
 	}
-	o.stderr = &bytes.Buffer{}
-	cmd.Stderr = o.stderr
+	c.stderr = &bytes.Buffer{}
+	cmd.Stderr = c.stderr
 	if err := cmd.Start(); err != nil {
 		return startError("cat-file", err)
 	}
-	o.cmd, o.stdin, o.in, o.out = cmd, stdin, bufio.NewWriter(stdin), bufio.NewReaderSize(stdout, 64<<10)
+	c.cmd, c.stdin, c.in, c.out = cmd, stdin, bufio.NewWriter(stdin), bufio.NewReaderSize(stdout, 64<<10)
 	return nil
 }
 
 // prepare starts the child before it is needed.
 func (o *objects) prepare() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.start() // should it fail, whoever needs it will be told
+	c := o.take()
+	c.start() // should it fail, whoever needs it will be told
+	o.put(c)
 }
 
 // A writer asks for some trees and records besides those of the last commit, such as the
@@ -109,22 +157,26 @@ func (o *objects) setRecent(r recent) {
 	o.recent = r
 }
 
-// close ends the child, and forgets what needs none. The next read starts another.
+// close ends the children, and forgets what needs none. The next read starts another.
 func (o *objects) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.recent, o.seen = nil, nil
-	o.stop()
+	for _, c := range o.idle {
+		c.stop()
+	}
+	o.idle = nil
+	o.closed++
 }
 
-func (o *objects) stop() error {
-	if o.cmd == nil {
+func (c *child) stop() error {
+	if c.cmd == nil {
 		return nil
 	}
-	o.stdin.Close()
-	o.cmd.Process.Kill()
-	err := o.cmd.Wait()
-	o.cmd = nil
+	c.stdin.Close()
+	c.cmd.Process.Kill()
+	err := c.cmd.Wait()
+	c.cmd = nil
 	return err
 }
 
@@ -137,21 +189,22 @@ var errDied = errors.New("gitstore: git cat-file was killed")
 // an error of kind Damaged.
 func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !slices.ContainsFunc(oids, func(oid OID) bool { return o.recent[oid].oid == "" }) {
+	known := o.recent // which is replaced, never changed
+	o.mu.Unlock()
+	if !slices.ContainsFunc(oids, func(oid OID) bool { return known[oid].oid == "" }) {
 		for i, oid := range oids {
-			if err := fn(i, o.recent[oid]); err != nil {
+			if err := fn(i, known[oid]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
+	c := o.take()
+	defer o.put(c)
 	done := 0
 	for tries := 1; done < len(oids); tries++ {
-		n, err := o.some(oids[done:], func(i int, ob object) error {
-			if o.seen != nil && len(o.seen) < seenObjects && len(ob.data) < seenBytes {
-				o.seen[ob.oid] = ob
-			}
+		n, err := c.some(oids[done:], func(i int, ob object) error {
+			o.saw(ob)
 			return fn(done+i, ob)
 		})
 		done += n
@@ -162,7 +215,7 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 		// on a busy machine that may be gone as well by then; a git that begins anew sees
 		// what is there. Only what it does not find either is missing.
 		if KindOf(err) == Damaged && tries <= 2 {
-			o.stop()
+			c.stop()
 			continue
 		}
 		if errors.Is(err, errDied) {
@@ -175,18 +228,27 @@ func (o *objects) each(oids []OID, fn func(i int, ob object) error) error {
 	return nil
 }
 
+// saw keeps what was read, while that is asked for.
+func (o *objects) saw(ob object) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.seen != nil && len(o.seen) < seenObjects && len(ob.data) < seenBytes {
+		o.seen[ob.oid] = ob
+	}
+}
+
 // fitPipe is how many requests fit into a pipe of any system, so that writing
 // them cannot wait for git, which may wait for us to read.
 const fitPipe = 4096 / len("contents 0123456789012345678901234567890123456789\n")
 
 // some is one attempt of each: it reads with one child, and returns how many
 // objects fn was called with.
-func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error) {
-	if err := o.start(); err != nil {
+func (c *child) some(oids []OID, fn func(i int, ob object) error) (int, error) {
+	if err := c.start(); err != nil {
 		return 0, err
 	}
 	sent := make(chan error, 1)
-	in := o.in
+	in := c.in
 	send := func() {
 		for _, oid := range oids {
 			in.WriteString("contents ")
@@ -201,21 +263,21 @@ func (o *objects) some(oids []OID, fn func(i int, ob object) error) (int, error)
 	} else {
 		go send()
 	}
-	n, err := o.receive(oids, fn)
+	n, err := c.receive(oids, fn)
 	if err != nil {
 		// The stream is out of step: end the child, which also frees the writer.
-		o.stop()
+		c.stop()
 		<-sent
 		return n, err
 	}
 	return n, <-sent
 }
 
-func (o *objects) receive(oids []OID, fn func(int, object) error) (int, error) {
+func (c *child) receive(oids []OID, fn func(int, object) error) (int, error) {
 	for i, oid := range oids {
-		head, err := o.out.ReadString('\n')
+		head, err := c.out.ReadString('\n')
 		if err != nil {
-			return i, o.died(oid, err)
+			return i, c.died(oid, err)
 		}
 		f := strings.Fields(head)
 		if len(f) == 2 && f[1] == "missing" {
@@ -229,8 +291,8 @@ func (o *objects) receive(oids []OID, fn func(int, object) error) (int, error) {
 			return i, errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
 		}
 		data := make([]byte, size+1) // the contents are followed by a newline
-		if _, err := io.ReadFull(o.out, data); err != nil {
-			return i, o.died(oid, err)
+		if _, err := io.ReadFull(c.out, data); err != nil {
+			return i, c.died(oid, err)
 		}
 		if err := fn(i, object{f[0], f[1], data[:size]}); err != nil {
 			return i, err
@@ -240,14 +302,14 @@ func (o *objects) receive(oids []OID, fn func(int, object) error) (int, error) {
 }
 
 // died explains why cat-file ended. git stops at an object it cannot unpack.
-func (o *objects) died(oid OID, err error) error {
+func (c *child) died(oid OID, err error) error {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return errf(GitFailed, "read object %s: %w", oid, err)
 	}
-	o.stdin.Close()
-	o.cmd.Wait()
-	msg := strings.TrimSpace(o.stderr.String())
-	o.cmd = nil
+	c.stdin.Close()
+	c.cmd.Wait()
+	msg := strings.TrimSpace(c.stderr.String())
+	c.cmd = nil
 	if msg == "" {
 		return errDied
 	}

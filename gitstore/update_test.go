@@ -257,8 +257,8 @@ func TestReaderProcessDies(t *testing.T) {
 	}
 	for range 5 {
 		s.objects.mu.Lock()
-		if s.objects.cmd != nil {
-			s.objects.cmd.Process.Kill()
+		if len(s.objects.idle) > 0 && s.objects.idle[0].cmd != nil {
+			s.objects.idle[0].cmd.Process.Kill()
 		}
 		s.objects.mu.Unlock()
 		n := 0
