@@ -52,9 +52,8 @@ func (d *DB) Apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 
 func (d *DB) apply(ctx context.Context, version string, entries iter.Seq2[Entry, error], copies Copies) error {
 	// The driver watches over a context that can end, for each of millions of statements.
-	a := &applier{ctx: context.WithoutCancel(ctx), d: d, stmts: map[string]*sql.Stmt{}, agents: map[string]int64{}, threads: map[string]int64{}, logs: map[string]int64{},
+	a := &applier{ctx: context.WithoutCancel(ctx), d: d, agents: map[string]int64{}, threads: map[string]int64{}, logs: map[string]int64{},
 		active: map[int64]mail.Time{}, leases: mail.Leases{}, dir: mail.NewDirectory(), copies: copies}
-	defer a.close()
 	had, err := d.Version(ctx)
 	if err != nil {
 		return err
@@ -93,9 +92,8 @@ func (d *DB) apply(ctx context.Context, version string, entries iter.Seq2[Entry,
 
 // applier is one run of Apply.
 type applier struct {
-	ctx   context.Context
-	d     *DB
-	stmts map[string]*sql.Stmt
+	ctx context.Context
+	d   *DB
 
 	agents  map[string]int64 // numbers, by id
 	threads map[string]int64
@@ -135,26 +133,8 @@ func (t *times) add(at int64, acked bool) {
 	}
 }
 
-func (a *applier) close() {
-	for _, s := range a.stmts {
-		s.Close()
-	}
-}
-
-// stmt prepares a statement once.
-func (a *applier) stmt(query string) (*sql.Stmt, error) {
-	if s := a.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := a.d.conn.PrepareContext(a.ctx, query)
-	if err == nil {
-		a.stmts[query] = s
-	}
-	return s, err
-}
-
 func (a *applier) run(query string, args ...any) error {
-	s, err := a.stmt(query)
+	s, err := a.d.prepared(a.ctx, query)
 	if err == nil {
 		_, err = s.ExecContext(a.ctx, args...)
 	}
@@ -163,7 +143,7 @@ func (a *applier) run(query string, args ...any) error {
 
 // insert runs a statement and returns the number of the new row, 0 if there was none.
 func (a *applier) insert(query string, args ...any) (int64, error) {
-	s, err := a.stmt(query)
+	s, err := a.d.prepared(a.ctx, query)
 	if err != nil {
 		return 0, err
 	}
@@ -179,7 +159,7 @@ func (a *applier) insert(query string, args ...any) (int64, error) {
 
 // get scans one row; found is false if there is none.
 func (a *applier) get(into []any, query string, args ...any) (found bool, err error) {
-	s, err := a.stmt(query)
+	s, err := a.d.prepared(a.ctx, query)
 	if err != nil {
 		return false, err
 	}

@@ -27,7 +27,8 @@ var ErrUnusable = errors.New("index: not to be used now")
 type DB struct {
 	db   *sql.DB
 	conn *sql.Conn
-	ids  map[int64]string // of agents, by number
+	ids  map[int64]string     // of agents, by number
+	stmt map[string]*sql.Stmt // by query, see prepared
 
 	hasWords bool // see needWords
 }
@@ -143,7 +144,12 @@ func (d *DB) needWords() error {
 }
 
 // Close closes the file.
-func (d *DB) Close() error { return errors.Join(d.conn.Close(), d.db.Close()) }
+func (d *DB) Close() error {
+	for _, s := range d.stmt {
+		s.Close()
+	}
+	return errors.Join(d.conn.Close(), d.db.Close())
+}
 
 // Version names what has been indexed, as it was given to Apply; "" is nothing.
 func (d *DB) Version(ctx context.Context) (v string, err error) {
@@ -165,13 +171,43 @@ func (d *DB) exec(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-func (d *DB) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return d.conn.QueryRowContext(ctx, query, args...)
+// prepared returns a query that is parsed once for as long as the index is open. There are
+// as many as this package has, for values are always arguments.
+func (d *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s := d.stmt[query]; s != nil {
+		return s, nil
+	}
+	s, err := d.conn.PrepareContext(ctx, query)
+	if err == nil {
+		if d.stmt == nil {
+			d.stmt = map[string]*sql.Stmt{}
+		}
+		d.stmt[query] = s
+	}
+	return s, err
 }
+
+// row is the one row of a query.
+func (d *DB) row(ctx context.Context, query string, args ...any) interface{ Scan(...any) error } {
+	s, err := d.prepared(ctx, query)
+	if err != nil {
+		return failed{err}
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+// failed is the row of a query that could not be made.
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
 
 // each calls fn for each row of a query.
 func (d *DB) each(ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any) error {
-	rows, err := d.conn.QueryContext(ctx, query, args...)
+	s, err := d.prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -294,6 +294,16 @@ type Activity struct {
 	Last   mail.Time // of its newest record
 }
 
+// Activity returns that of one agent.
+func (d *DB) Activity(ctx context.Context, agent string) (a Activity, err error) {
+	err = d.row(ctx, `SELECT active, (SELECT count(*) FROM letter INDEXED BY letter_unread WHERE agent = n AND read_at IS NULL)
+		FROM agent WHERE id = ?`, agent).Scan(&a.Last, &a.Unread)
+	if errors.Is(err, sql.ErrNoRows) { // it did nothing yet
+		err = nil
+	}
+	return a, err
+}
+
 // Activities returns those of all agents that did something or were written to.
 func (d *DB) Activities(ctx context.Context) (map[string]Activity, error) {
 	got := map[string]Activity{}

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -83,7 +82,7 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	// the log, but for those that came late, which are looked for among all hits: to ask
 	// the words about each of them would be a whole search each.
 	rest := ` CROSS JOIN message m ON m.n = words.rowid LEFT JOIN thread t ON t.n = m.thread WHERE ` + strings.Join(where, " AND ")
-	f := found{inOrder: ` FROM words` + rest + ` AND m.n NOT IN (SELECT n FROM late)`, all: ` FROM words` + rest, args: args}
+	f := found{inOrder: ` FROM words` + rest + ` AND m.n NOT IN (SELECT n FROM late) AND words.rowid >= ?`, all: ` FROM words` + rest, args: args}
 	if late, err := d.late(ctx); err != nil {
 		return nil, Marks{}, err
 	} else if late > 0 {
@@ -102,7 +101,7 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 // newestHits returns what a search found, the newest first.
 func (d *DB) newestHits(ctx context.Context, f found, before Place, n int) ([]Letter, error) {
 	keep := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
-	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+f.inOrder+` ORDER BY words.rowid DESC`, f.args...)
+	list, err := d.letters(ctx, n, nil, keep, `SELECT `+columns+f.inOrder+` ORDER BY words.rowid DESC`, f.ordered()...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,10 +117,17 @@ func (d *DB) newestHits(ctx context.Context, f found, before Place, n int) ([]Le
 }
 
 // found are the ends of queries for what a search finds: those in order, those that
-// came late ("" if none did), and all of them. The first of args is what MATCH gets.
+// came late ("" if none did), and all of them. The first of args is what MATCH gets; those
+// in order can begin at a number.
 type found struct {
 	inOrder, late, all string
 	args               []any
+	from               int64
+}
+
+// ordered returns the arguments of inOrder, and more.
+func (f found) ordered(more ...any) []any {
+	return slices.Concat(f.args, []any{f.from}, more)
 }
 
 // ranked returns the best hits.
@@ -148,7 +154,7 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 		return nil, err
 	}
 	inSubject := f
-	inSubject.inOrder += fmt.Sprintf(` AND words.rowid >= %d`, number) // or all that have it in the body are looked through
+	inSubject.from = number // or all that have it in the body are looked through
 	inSubject.args = slices.Clone(f.args)
 	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
 	list, err := d.newestHits(ctx, inSubject, Place{}, n)
@@ -189,7 +195,7 @@ func (d *DB) gated(ctx context.Context, f found) (first place, number int64, err
 			return first, 0, err
 		}
 	}
-	if err := d.each(ctx, collect, hit+f.inOrder+` ORDER BY words.rowid DESC LIMIT ?`, append(slices.Clone(f.args), gate)...); err != nil {
+	if err := d.each(ctx, collect, hit+f.inOrder+` ORDER BY words.rowid DESC LIMIT ?`, f.ordered(gate)...); err != nil {
 		return first, 0, err
 	}
 	slices.SortFunc(hits, func(a, b place) int { return b.compare(a) })

@@ -233,16 +233,30 @@ func Decode(path string, data []byte) (Record, error) {
 	return r, nil
 }
 
+// BodyOf returns the body of a message that Decode accepts, and is as much quicker as a list
+// is that reads many bodies and has all the rest in its index.
+func BodyOf(data []byte) string {
+	_, body, _ := cutBody(data)
+	return body
+}
+
+func cutBody(data []byte) (object []byte, body string, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(frontOpen))
+	i := bytes.Index(rest, []byte("\n}\n"+frontClose))
+	if !ok || i < 0 {
+		return nil, "", false
+	}
+	return rest[:i+3], string(rest[i+3+len(frontClose):]), true
+}
+
 func decode(path string, data []byte) (Record, error) {
 	object, body := data, ""
 	isMessage := strings.HasPrefix(path, "mail/")
 	if isMessage {
-		rest, ok := bytes.CutPrefix(data, []byte(frontOpen))
-		i := bytes.Index(rest, []byte("\n}\n"+frontClose))
-		if !ok || i < 0 {
+		var ok bool
+		if object, body, ok = cutBody(data); !ok {
 			return nil, fmt.Errorf("it does not begin with a JSON head between lines of three dashes")
 		}
-		object, body = rest[:i+3], string(rest[i+3+len(frontClose):])
 	} else if len(data) > MaxEvent {
 		return nil, fmt.Errorf("it is longer than %d bytes", MaxEvent)
 	}
