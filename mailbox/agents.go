@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -325,7 +326,12 @@ func (b *Box) Agents(ctx context.Context, p Page) ([]AgentRow, error) {
 }
 
 func (v *view) agentRows(list []*mail.Agent) ([]AgentRow, error) {
-	active, err := v.Activities(v.ctx)
+	active, err := map[string]index.Activity{}, error(nil)
+	if len(list) == 1 {
+		active[list[0].ID], err = v.Activity(v.ctx, list[0].ID)
+	} else {
+		active, err = v.activities()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
-	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
 
@@ -52,11 +52,7 @@ type Box struct {
 	mu   sync.Mutex
 	live live // what was folded last, by stamp
 
-	indexing  sync.Mutex
-	index     *index.DB
-	indexFile os.FileInfo
-	badIndex  os.FileInfo // the last one that was found damaged
-	memory    *index.DB   // where no file can be written
+	indexes indexes
 }
 
 // Open finds the repository that opt.Dir belongs to. It makes and changes
@@ -102,6 +98,7 @@ func (opt *Options) fill() {
 
 func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 	b := &Box{repo: repo, opt: opt}
+	b.indexes.turn = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	if repo.Bare {
 		b.key, _, _ = repo.Local(ctx, madeFor)
 	}
@@ -117,10 +114,7 @@ func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 
 // Close ends what the Box runs in the background.
 func (b *Box) Close() {
-	b.indexing.Lock()
-	defer b.indexing.Unlock()
-	b.closeIndex()
-	b.closeMemory()
+	b.indexes.end()
 	b.store.Close()
 }
 

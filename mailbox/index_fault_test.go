@@ -16,7 +16,7 @@ func TestIndexOfUsersText(t *testing.T) {
 	blue := w.agent("BlueLake")
 	w.send(blue, "BlueLake")
 	w.inbox(blue)
-	before := w.box.index
+	before := w.box.indexes.idle[0].DB
 	for _, key := range []string{"converting", "no such table", "sql: Scan error"} {
 		if _, err := w.box.Thread(w.ctx, blue, key, Page{}); mail.CodeOf(err) != mail.NotFound {
 			t.Errorf("thread %q: %v", key, err)
@@ -25,7 +25,7 @@ func TestIndexOfUsersText(t *testing.T) {
 			t.Errorf("search from %q: %v", key, err)
 		}
 	}
-	if w.box.index != before || w.box.memory != nil {
+	if w.box.indexes.idle[0].DB != before || w.box.indexes.memory.DB != nil {
 		t.Error("the index was given up")
 	}
 }
@@ -53,12 +53,12 @@ func TestIndexAfterAFastClock(t *testing.T) {
 	if _, err := w.box.Reindex(w.ctx); err != nil {
 		t.Fatal(err)
 	}
-	file := w.box.indexFile
+	file := w.box.indexes.idle[0].file
 	for range 3 {
 		w.send(blue, "BlueLake")
 		w.inbox(blue)
 	}
-	if w.box.indexFile != file {
+	if w.box.indexes.idle[0].file != file {
 		t.Error("it was built anew for a message more")
 	}
 }

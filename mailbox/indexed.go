@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -49,8 +50,6 @@ func (v *view) activities() (_ map[string]index.Activity, err error) {
 // wrong with it, it is built anew, and where that cannot be, for this process alone
 // in memory.
 func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
-	b.indexing.Lock()
-	defer b.indexing.Unlock()
 	if sn, err := b.store.Snapshot(ctx); err != nil || sn.Version() == "" {
 		if err == nil { // nothing is made where there is no mail
 			err = b.inMemory(ctx, fn)
@@ -74,10 +73,17 @@ func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 
 // onIndex does it with the file.
 func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
+	asked := b.indexes.begun()
 	look := func(sn *gitstore.Snapshot) error {
-		return b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, fn) })
+		done, err := b.indexes.wait(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, asked, fn) })
 	}
 	for try := 0; ; try++ {
+		again := b.indexes.begun()
 		sn, err := b.store.Snapshot(ctx)
 		if err != nil {
 			return err
@@ -89,9 +95,9 @@ func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
 		// With many writers there may be news again before we look: then the last try
 		// is made while nobody can add them.
 		if try >= 3 {
-			return b.catchUp(ctx, look)
+			return b.catchUp(ctx, again, look)
 		}
-		if err := b.catchUp(ctx, func(*gitstore.Snapshot) error { return nil }); err != nil {
+		if err := b.catchUp(ctx, again, nil); err != nil {
 			return err
 		}
 	}
@@ -100,18 +106,21 @@ func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
 // errBehind says that the index does not hold the snapshot that is asked about.
 var errBehind = errors.New("mailbox: the index is behind")
 
-func (b *Box) look(ctx context.Context, db *index.DB, sn *gitstore.Snapshot, fn func(v *view) error) error {
-	d, err := b.directory(ctx, sn)
-	if err != nil {
-		return err
-	}
+// look runs fn if the index holds sn, or what was added to it since somebody asked.
+func (b *Box) look(ctx context.Context, db *index.DB, sn *gitstore.Snapshot, asked int, fn func(v *view) error) error {
 	return db.View(ctx, func() error {
 		version, err := db.Version(ctx)
 		if err != nil {
 			return err
 		}
 		if version != string(sn.Version()) {
-			return errBehind
+			if sn = b.indexes.since(asked); sn == nil || version != string(sn.Version()) {
+				return errBehind
+			}
+		}
+		d, err := b.directory(ctx, sn)
+		if err != nil {
+			return err
 		}
 		v := &view{DB: db, b: b, ctx: ctx, sn: sn, d: d}
 		if err := v.reportDamage(); err != nil {
@@ -133,21 +142,95 @@ func (v *view) reportDamage() error {
 	return err
 }
 
+// indexes are the connections to the index that are open. Each is for one goroutine at a
+// time; what one adds the others see, as other processes do.
+type indexes struct {
+	turn chan struct{} // taken for as long as one is used; half of the processors are for those who write, on whom many wait
+	adds sync.Mutex    // in this process, one adds and the others wait for it here, not at the lock of the file
+
+	mu     sync.Mutex
+	begins int                // how often this process has begun to add
+	last   *gitstore.Snapshot // that it has brought the index to
+	lastBy int                // which of them did
+	idle   []openIndex
+	bad    os.FileInfo // the last file that was found damaged
+	closed bool        // the box is
+
+	memory memoryIndex
+}
+
+// wait waits for one's turn to read, and done is to be called behind it.
+func (x *indexes) wait(ctx context.Context) (done func(), err error) {
+	select {
+	case x.turn <- struct{}{}:
+		return func() { <-x.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// begun returns how often this process has begun to add what is new.
+func (x *indexes) begun() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.begins
+}
+
+func (x *indexes) begin() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.begins++
+	return x.begins
+}
+
+func (x *indexes) brought(sn *gitstore.Snapshot, by int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last, x.lastBy = sn, by
+}
+
+// since returns what this process has brought the index to, if it has begun that when begun
+// had already said asked.
+func (x *indexes) since(asked int) *gitstore.Snapshot {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.lastBy <= asked {
+		return nil
+	}
+	return x.last
+}
+
+// end closes them all, those in use when they are given back.
+func (x *indexes) end() {
+	x.mu.Lock()
+	x.closed = true
+	x.mu.Unlock()
+	x.close()
+	x.memory.Lock()
+	defer x.memory.Unlock()
+	x.memory.close()
+}
+
+// openIndex is a connection, and the file that it is to.
+type openIndex struct {
+	*index.DB
+	file os.FileInfo
+}
+
 // withFile runs fn on the file of the index. There must be one: without it the error
 // is ErrStale.
 func (b *Box) withFile(ctx context.Context, fn func(*index.DB) error) error {
+	x := &b.indexes
 	file := b.repo.CachePath(indexCache)
 	now, err := os.Stat(file)
 	if err != nil {
-		b.closeIndex()
+		x.close()
 		return index.ErrStale
 	}
-	if b.index != nil && !os.SameFile(now, b.indexFile) { // somebody has built another
-		b.closeIndex()
-	}
-	if b.index == nil {
-		b.index, err = index.Open(ctx, file)
-		b.indexFile = now
+	db, ok := x.take(now)
+	if !ok {
+		db = openIndex{file: now}
+		db.DB, err = index.Open(ctx, file)
 		for _, name := range []string{file + "-wal", file + "-shm"} { // the driver makes them for one user
 			if st, serr := os.Stat(name); serr == nil && b.repo.SharedMode(st.Mode()) != st.Mode() {
 				os.Chmod(name, b.repo.SharedMode(st.Mode()))
@@ -155,27 +238,82 @@ func (b *Box) withFile(ctx context.Context, fn func(*index.DB) error) error {
 		}
 	}
 	if err == nil {
-		err = fn(b.index)
-	}
-	if errors.Is(err, index.ErrStale) {
-		b.badIndex = now
-		b.closeIndex()
+		err = fn(db.DB)
+		x.put(db, errors.Is(err, index.ErrStale))
+	} else if errors.Is(err, index.ErrStale) {
+		x.damaged(now)
 	}
 	return err
 }
 
-func (b *Box) closeIndex() {
-	if b.index != nil {
-		b.index.Close()
-		b.index = nil
+// take hands out an idle connection to a file, and closes those to others: somebody has
+// built this one since.
+func (x *indexes) take(file os.FileInfo) (db openIndex, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.idle = slices.DeleteFunc(x.idle, func(c openIndex) bool {
+		other := !os.SameFile(c.file, file)
+		if other {
+			c.Close()
+		}
+		return other
+	})
+	if n := len(x.idle); n > 0 {
+		db, ok, x.idle = x.idle[n-1], true, x.idle[:n-1]
 	}
+	return db, ok
 }
 
-// catchUp adds to the index what it does not hold yet, or builds another one, and
-// runs during while nobody else can change it.
-func (b *Box) catchUp(ctx context.Context, during func(*gitstore.Snapshot) error) error {
+// put takes one back, to be used no more if it was found stale.
+func (x *indexes) put(db openIndex, stale bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if stale {
+		x.bad = db.file
+	}
+	if stale || x.closed {
+		db.Close()
+		return
+	}
+	x.idle = append(x.idle, db)
+}
+
+func (x *indexes) damaged(file os.FileInfo) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.bad = file
+}
+
+// good reports whether a file may be added to: one that was found damaged is none to add
+// to, even if the damage does not show in what that reads.
+func (x *indexes) good(file os.FileInfo) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bad == nil || !os.SameFile(file, x.bad)
+}
+
+// close closes those that nobody uses.
+func (x *indexes) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, db := range x.idle {
+		db.Close()
+	}
+	x.idle = nil
+}
+
+// catchUp adds to the index what it does not hold yet, or builds another one, unless this
+// process has done so since somebody asked; and runs during, if not nil, while nobody else
+// can change it.
+func (b *Box) catchUp(ctx context.Context, asked int, during func(*gitstore.Snapshot) error) error {
 	if err := b.store.MakeCache(); err != nil {
 		return err
+	}
+	x := &b.indexes
+	x.adds.Lock()
+	defer x.adds.Unlock()
+	if during == nil && x.since(asked) != nil {
+		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, indexWait)
 	defer cancel()
@@ -184,20 +322,24 @@ func (b *Box) catchUp(ctx context.Context, during func(*gitstore.Snapshot) error
 		return err
 	}
 	defer release()
+	by := x.begin()
 	sn, err := b.store.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	// Somebody may have done it while we waited. A file that we found damaged is none to
-	// add to, even if the damage does not show in what that reads.
+	// Somebody may have done it while we waited.
 	err = index.ErrStale
-	if now, serr := os.Stat(b.repo.CachePath(indexCache)); serr == nil && (b.badIndex == nil || !os.SameFile(now, b.badIndex)) {
+	if now, serr := os.Stat(b.repo.CachePath(indexCache)); serr == nil && x.good(now) {
 		err = b.withFile(ctx, func(db *index.DB) error { return b.addNews(ctx, db, sn) })
 	}
 	if errors.Is(err, index.ErrStale) {
 		err = b.rebuild(ctx, sn)
 	}
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	x.brought(sn, by)
+	if during != nil {
 		err = during(sn)
 	}
 	return err
@@ -226,7 +368,7 @@ func (b *Box) addNews(ctx context.Context, db *index.DB, sn *gitstore.Snapshot) 
 // rebuild makes the index anew, beside the old one. Whoever has that open goes on
 // with it until the next look.
 func (b *Box) rebuild(ctx context.Context, sn *gitstore.Snapshot) error {
-	b.closeIndex()
+	b.indexes.close()
 	old, _ := os.ReadDir(b.repo.CachePath())
 	for _, e := range old {
 		if strings.HasPrefix(e.Name(), indexTemp) {
@@ -262,8 +404,6 @@ func (b *Box) rebuild(ctx context.Context, sn *gitstore.Snapshot) error {
 // indexState says how the index stands. None of its states is a problem: the next list
 // puts it right.
 func (b *Box) indexState(ctx context.Context, sn *gitstore.Snapshot) string {
-	b.indexing.Lock()
-	defer b.indexing.Unlock()
 	if _, err := os.Stat(b.repo.CachePath(indexCache)); err != nil {
 		return "index: none yet, the first list makes it"
 	}
@@ -287,8 +427,8 @@ func (b *Box) indexState(ctx context.Context, sn *gitstore.Snapshot) string {
 
 // Reindex builds the index anew, whatever state it is in.
 func (b *Box) Reindex(ctx context.Context) (r ReindexResult, err error) {
-	b.indexing.Lock()
-	defer b.indexing.Unlock()
+	b.indexes.adds.Lock()
+	defer b.indexes.adds.Unlock()
 	if err := b.store.MakeCache(); err != nil {
 		return r, asMail(err)
 	}
@@ -350,30 +490,39 @@ func (b *Box) fill(ctx context.Context, db *index.DB, sn *gitstore.Snapshot) err
 // inMemory answers where no file can be written. What was read is kept for the next
 // call in this process.
 func (b *Box) inMemory(ctx context.Context, fn func(v *view) error) error {
+	m := &b.indexes.memory
+	m.Lock()
+	defer m.Unlock()
 	sn, err := b.store.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	if b.memory != nil {
-		err = b.addNews(ctx, b.memory, sn)
+	if m.DB != nil {
+		err = b.addNews(ctx, m.DB, sn)
 	}
-	if b.memory == nil || errors.Is(err, index.ErrStale) {
-		b.closeMemory()
-		if b.memory, err = index.InMemory(ctx); err == nil {
-			err = b.fill(ctx, b.memory, sn)
+	if m.DB == nil || errors.Is(err, index.ErrStale) {
+		m.close()
+		if m.DB, err = index.InMemory(ctx); err == nil {
+			err = b.fill(ctx, m.DB, sn)
 		}
 	}
 	if err != nil {
-		b.closeMemory()
+		m.close()
 		return err
 	}
-	return b.look(ctx, b.memory, sn, fn)
+	return b.look(ctx, m.DB, sn, b.indexes.begun(), fn)
 }
 
-func (b *Box) closeMemory() {
-	if b.memory != nil {
-		b.memory.Close()
-		b.memory = nil
+// memoryIndex is an index where no file can be written.
+type memoryIndex struct {
+	sync.Mutex
+	*index.DB
+}
+
+func (m *memoryIndex) close() {
+	if m.DB != nil {
+		m.DB.Close()
+		m.DB = nil
 	}
 }
 
@@ -484,14 +633,8 @@ func (v *view) bodies(list []index.Letter) error {
 		at[l.OID] = append(at[l.OID], i)
 	}
 	return v.sn.Read(v.ctx, files, func(f gitstore.File) error {
-		r, err := mail.Decode(f.Path, f.Data)
-		if err != nil {
-			return err
-		}
-		if m, ok := r.(*mail.Message); ok {
-			for _, i := range at[f.OID] {
-				list[i].Body = m.Body
-			}
+		for _, i := range at[f.OID] {
+			list[i].Body = mail.BodyOf(f.Data) // the index has decoded it, or it would not know of it
 		}
 		return nil
 	})

@@ -149,7 +149,7 @@ func (g *indexGame) compare(w *world) {
 		if got := g.searches(anew, w); got != foundGrown {
 			g.t.Fatalf("searches in memory:\n%s", difference(foundGrown, got))
 		}
-		if anew.memory == nil || anew.index != nil {
+		if anew.indexes.memory.DB == nil || len(anew.indexes.idle) > 0 {
 			g.t.Fatal("they did not come out of memory")
 		}
 	})

@@ -17,14 +17,26 @@ import (
 // directories it was folded from, so that no reader ever trusts an old one, and
 // a sender or a hook reads one small file whatever the size of the mailbox.
 type live struct {
-	dirStamp   string
-	dir        *mail.Directory
-	leaseStamp string
-	leases     mail.Leases
-	pruned     time.Time // when leases was rid of what had ended; see usable
+	dirStamp string
+	dir      *mail.Directory
+	held     []held // the newest first
 
 	redactStamp string
 	redacted    map[string]bool // ids of messages
+}
+
+// held are the reservations of a snapshot.
+type held struct {
+	stamp  string
+	leases mail.Leases
+	pruned time.Time // when leases was rid of what had ended; see usable
+}
+
+// heldAtOnce is how many are kept: in a server some still read what was, while others write.
+const heldAtOnce = 4
+
+func (l *live) hold(h held) {
+	l.held = append([]held{h}, l.held[:min(len(l.held), heldAtOnce-1)]...)
 }
 
 const (
@@ -122,7 +134,7 @@ func (b *Box) eachLease(ctx context.Context, sn *gitstore.Snapshot) (func(want f
 // cachedLeases returns the cache file of sn's reservations, unless there is something
 // better in memory.
 func (b *Box) cachedLeases(sn *gitstore.Snapshot) (rows[mail.LeaseState], bool) {
-	if b.knowsLeases(sn) {
+	if b.known(sn) != nil {
 		return rows[mail.LeaseState]{}, false
 	}
 	rs, ok := readRows(b, leasesCache, sn.Stamp("leases"), leaseFields)
@@ -133,7 +145,7 @@ func (b *Box) cachedLeases(sn *gitstore.Snapshot) (rows[mail.LeaseState], bool) 
 func (b *Box) cachedBriefs(sn *gitstore.Snapshot) *rows[brief] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.knowsLeases(sn) {
+	if b.known(sn) != nil {
 		return nil
 	}
 	rs, ok := readRows(b, briefCache, sn.Stamp("leases"), briefFields)
@@ -160,15 +172,22 @@ func writeLeases(b *Box, stamp string, at time.Time, ls mail.Leases) {
 	writeRows(b, briefCache, stamp, at, briefs, briefFields)
 }
 
-func (b *Box) knowsLeases(sn *gitstore.Snapshot) bool {
-	return b.live.leases != nil && b.live.leaseStamp == sn.Stamp("leases") && usable(b.live.pruned, b.now())
+// known returns what is in memory of a snapshot's reservations.
+func (b *Box) known(sn *gitstore.Snapshot) *held {
+	stamp, now := sn.Stamp("leases"), b.now()
+	for i, h := range b.live.held {
+		if h.stamp == stamp && usable(h.pruned, now) {
+			return &b.live.held[i]
+		}
+	}
+	return nil
 }
 
 func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Leases, damaged, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.knowsLeases(sn) {
-		return b.live.leases, nil, nil
+	if h := b.known(sn); h != nil {
+		return h.leases, nil, nil
 	}
 	now, stamp := b.now(), sn.Stamp("leases")
 	if rows, ok := b.cachedLeases(sn); ok {
@@ -178,7 +197,7 @@ func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Le
 			list = append(list, *l)
 			ls[l.ID] = &list[len(list)-1]
 		}
-		b.live.leases, b.live.leaseStamp, b.live.pruned = ls, stamp, rows.at
+		b.live.hold(held{stamp, ls, rows.at})
 		return ls, nil, nil
 	}
 	ls = mail.Leases{}
@@ -198,8 +217,9 @@ func (b *Box) foldLeases(ctx context.Context, sn *gitstore.Snapshot) (ls mail.Le
 	}
 	prune(ls, now)
 	if damaged == nil {
-		b.live.leases, b.live.leaseStamp, b.live.pruned = ls, stamp, now
-		if sn.Version() != "" {
+		newest := len(b.live.held) == 0 || b.live.held[0].stamp == stamp
+		b.live.hold(held{stamp, ls, now})
+		if sn.Version() != "" && newest {
 			writeLeases(b, stamp, now, ls)
 		}
 	}
@@ -333,13 +353,13 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	if leases || after.Own() != before.Own() {
 		if old, err := b.leases(ctx, before); err == nil {
 			ls, now := cloneLeases(old), b.now()
-			applyCreated(created, ls.Apply)
+			applyCreated(created, ls.Apply, "leases/")
 			prune(ls, now)
 			b.mu.Lock()
-			if b.live.pruned.After(now) { // what was dropped then is not there now
-				now = b.live.pruned
+			if h := b.known(before); h != nil && h.pruned.After(now) { // what was dropped then is not there now
+				now = h.pruned
 			}
-			b.live.leases, b.live.leaseStamp, b.live.pruned = ls, after.Stamp("leases"), now
+			b.live.hold(held{after.Stamp("leases"), ls, now})
 			b.mu.Unlock()
 			writeLeases(b, after.Stamp("leases"), now, ls)
 		}
@@ -347,11 +367,7 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	if agents || after.Own() != before.Own() {
 		if old, err := b.directory(ctx, before); err == nil {
 			d := cloneDirectory(old)
-			applyCreated(created, func(replica string, r mail.Record) {
-				if _, ok := r.(*mail.AgentChange); ok {
-					d.Apply(replica, r)
-				}
-			})
+			applyCreated(created, d.Apply, "agents/")
 			b.mu.Lock()
 			b.live.dir, b.live.dirStamp = d, after.Stamp("agents")
 			b.mu.Unlock()
@@ -360,9 +376,10 @@ func (b *Box) afterCommit(before, after *gitstore.Snapshot, created []gitstore.F
 	}
 }
 
-func applyCreated(created []gitstore.File, apply func(string, mail.Record)) {
+// applyCreated decodes what a commit adds in some directories.
+func applyCreated(created []gitstore.File, apply func(string, mail.Record), dirs ...string) {
 	for _, f := range created {
-		if isRecord(f.Path) {
+		if isRecord(f.Path) && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(f.Path, dir) }) {
 			if r, err := mail.Decode(f.Path, f.Data); err == nil {
 				apply(f.Replica, r)
 			}

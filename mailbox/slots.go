@@ -155,7 +155,7 @@ func (b *Box) onSlot(ctx context.Context, who Actor, slot string, fn func(*slotW
 		if err != nil {
 			return "", err
 		}
-		applyCreated(w.tx.Created(), all.Apply)
+		applyCreated(w.tx.Created(), all.Apply, "events/")
 		s := &slotWriter{writer: w, by: me.ID, slot: slot, agent: agent, branch: branch, all: all}
 		s.key = (&mail.SlotEvent{Slot: slot, Agent: agent, Branch: branch}).Key(w.tx.Replica())
 		s.mine = all[s.key]

@@ -119,7 +119,7 @@ func (w *writer) directory() (*mail.Directory, error) {
 			return nil, err
 		}
 		w.dir = cloneDirectory(d)
-		applyCreated(w.tx.Created(), w.dir.Apply)
+		applyCreated(w.tx.Created(), w.dir.Apply, "agents/", "contacts/")
 	}
 	return w.dir, nil
 }
@@ -142,7 +142,7 @@ func (w *writer) held(strict bool) (mail.Leases, error) {
 			return nil, err
 		}
 		w.leases = cloneLeases(ls)
-		applyCreated(w.tx.Created(), w.leases.Apply)
+		applyCreated(w.tx.Created(), w.leases.Apply, "leases/")
 	}
 	return w.leases, nil
 }
