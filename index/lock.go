@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -11,7 +10,21 @@ import (
 // never deleted while others may wait for it. Its holder is quick, but for a rebuild.
 func Lock(ctx context.Context, file string) (release func(), err error) {
 	fl := flock.New(file, flock.SetPermissions(0o666))
-	if _, err := fl.TryLockContext(ctx, 5*time.Millisecond); err != nil {
+	// The kernel lets those who wait go on in turn and wakes no other; many who would look
+	// again and again would keep the one from running that they wait for.
+	got := make(chan error, 1)
+	go func() { got <- fl.Lock() }()
+	select {
+	case err = <-got:
+	case <-ctx.Done():
+		go func() { // it comes when nobody waits for it any more
+			if <-got == nil {
+				fl.Unlock()
+			}
+		}()
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return func() { fl.Unlock() }, nil
