@@ -2,6 +2,8 @@ package index
 
 import (
 	"context"
+	"math/rand/v2"
+	"strconv"
 
 	"github.com/gofrs/flock"
 )
@@ -28,4 +30,25 @@ func Lock(ctx context.Context, file string) (release func(), err error) {
 		return nil, err
 	}
 	return func() { fl.Unlock() }, nil
+}
+
+// Turn waits until fewer than n others, in all processes, hold a turn at the same base of file
+// names. Who came first goes first. Where no file can be locked everybody has a turn.
+func Turn(ctx context.Context, base string, n int) (release func(), err error) {
+	next, err := Lock(ctx, base) // of whoever is next
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		return func() {}, nil
+	}
+	defer next()
+	name := func(i int) string { return base + strconv.Itoa(i) }
+	for i := range n {
+		fl := flock.New(name(i), flock.SetPermissions(0o666))
+		if ok, err := fl.TryLock(); ok || err != nil {
+			return func() { fl.Unlock() }, nil
+		}
+	}
+	return Lock(ctx, name(rand.IntN(n)))
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 const (
 	indexCache = "index.sqlite"
 	indexLock  = "index.lock"
+	indexTurn  = "index.turn" // and a number
 	indexTemp  = "index-new-" // what a killed rebuild leaves; the next one removes it
 )
 
@@ -73,13 +75,13 @@ func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 
 // onIndex does it with the file.
 func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
+	done, err := b.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	asked := b.indexes.begun()
 	look := func(sn *gitstore.Snapshot) error {
-		done, err := b.indexes.wait(ctx)
-		if err != nil {
-			return err
-		}
-		defer done()
 		return b.withFile(ctx, func(db *index.DB) error { return b.look(ctx, db, sn, asked, fn) })
 	}
 	for try := 0; ; try++ {
@@ -101,6 +103,27 @@ func (b *Box) onIndex(ctx context.Context, fn func(v *view) error) error {
 			return err
 		}
 	}
+}
+
+// turn waits for one's turn to read; done is to be called behind it. Of all processes no more
+// read at once than keep the processors busy, and of this one as many as half of them are: more
+// would not be quicker, and who writes, on whom many wait, would have to share with all of them.
+func (b *Box) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case b.indexes.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	waiting, cancel := context.WithTimeout(ctx, indexWait) // then somebody builds one, or stands still
+	defer cancel()
+	release, err := index.Turn(waiting, b.repo.CachePath(indexTurn), 4*runtime.NumCPU())
+	if err != nil {
+		release = func() {}
+	}
+	return func() {
+		release()
+		<-b.indexes.turn
+	}, nil
 }
 
 // errBehind says that the index does not hold the snapshot that is asked about.
@@ -145,7 +168,7 @@ func (v *view) reportDamage() error {
 // indexes are the connections to the index that are open. Each is for one goroutine at a
 // time; what one adds the others see, as other processes do.
 type indexes struct {
-	turn chan struct{} // taken for as long as one is used; half of the processors are for those who write, on whom many wait
+	turn chan struct{} // see Box.turn
 	adds sync.Mutex    // in this process, one adds and the others wait for it here, not at the lock of the file
 
 	mu     sync.Mutex
@@ -157,16 +180,6 @@ type indexes struct {
 	closed bool        // the box is
 
 	memory memoryIndex
-}
-
-// wait waits for one's turn to read, and done is to be called behind it.
-func (x *indexes) wait(ctx context.Context) (done func(), err error) {
-	select {
-	case x.turn <- struct{}{}:
-		return func() { <-x.turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // begun returns how often this process has begun to add what is new.
