@@ -12,6 +12,11 @@ import (
 // never deleted while others may wait for it. Its holder is quick, but for a rebuild.
 func Lock(ctx context.Context, file string) (release func(), err error) {
 	fl := flock.New(file, flock.SetPermissions(0o666))
+	if ok, err := fl.TryLock(); ok {
+		return func() { fl.Unlock() }, nil
+	} else if err != nil {
+		return nil, err
+	}
 	// The kernel lets those who wait go on in turn and wakes no other; many who would look
 	// again and again would keep the one from running that they wait for.
 	got := make(chan error, 1)

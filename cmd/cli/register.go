@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 	"github.com/spf13/cobra"
 )
@@ -25,7 +26,12 @@ it.`,
   name=$(git agentmail register --program gemini --model pro)`,
 		Args: argsBetween(0, 1, "at most one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Name = a.as // who says --as NAME to register means the same
 			if len(args) > 0 {
+				if a.as != "" && a.as != args[0] {
+					return mail.Errorf(mail.Usage, "register was given two names, %q and %q", short(args[0], maxText), short(a.as, maxText)).
+						Hint("git agentmail register %s --program P --model M", args[0])
+				}
 				r.Name = args[0]
 			}
 			r.Window = a.getenv("MCP_AGENT_MAIL_WINDOW_ID")
