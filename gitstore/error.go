@@ -18,6 +18,7 @@ const (
 	Damaged       Kind = "damaged"          // an object or file that must be there is missing or broken
 	Newer         Kind = "newer"            // written in a format this version does not know
 	Duplicate     Kind = "duplicate"        // a file of that path is in the log already
+	Unreachable   Kind = "unreachable"      // a remote cannot be reached, or refuses; this clone is whole
 	GitFailed     Kind = "git failed"       // a git command failed in a way not foreseen
 )
 

@@ -63,7 +63,10 @@ type gitError struct {
 	stderr string
 }
 
-func (e *gitError) Error() string {
+func (e *gitError) Error() string { return "git " + e.verb + ": " + e.reason() }
+
+// reason is the first line of what git said.
+func (e *gitError) reason() string {
 	msg := strings.TrimSpace(e.stderr)
 	if line, _, more := strings.Cut(msg, "\n"); more {
 		msg = line
@@ -71,7 +74,7 @@ func (e *gitError) Error() string {
 	if msg == "" {
 		msg = "no message"
 	}
-	return "git " + e.verb + ": " + strings.TrimPrefix(msg, "fatal: ")
+	return strings.TrimPrefix(msg, "fatal: ")
 }
 
 // ownConfig overrides the user's settings for our own object and ref work: a

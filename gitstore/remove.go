@@ -344,7 +344,7 @@ type Health struct {
 	Packs   int
 	Writing string   // who holds the lock, "" for nobody
 	RefLock string   // a lock file of git's on our own log, "" for none
-	Other   []string // refs below refs/agentmail that are no logs
+	Other   []string // refs below refs/agentmail that this version does not make
 }
 
 // Health looks at the store without changing it.
@@ -371,7 +371,7 @@ func (s *Store) Health(ctx context.Context) (Health, error) {
 	}
 	refs, err := s.ourRefs(ctx)
 	for _, ref := range refs {
-		if name, ok := strings.CutPrefix(ref, logPrefix); !ok || !isReplica(name) {
+		if name, ok := strings.CutPrefix(ref, logPrefix); !strings.HasPrefix(ref, hubPrefix) && (!ok || !isReplica(name)) {
 			h.Other = append(h.Other, ref)
 		}
 	}

@@ -74,6 +74,17 @@ func (b *Box) Init(ctx context.Context, r InitRequest) (SetupResult, error) {
 		action = "keep"
 	}
 	out.Changes = append(out.Changes, Change{action, path, "marks this repository as set up; mail will lie on refs/agentmail/log/"})
+	if r.Remote != "" {
+		names, err := b.repo.RemoteNames(ctx)
+		if err != nil {
+			return out, asMail(err)
+		}
+		if r.Remote, err = b.remote(r.Remote, names); err != nil {
+			return out, err
+		}
+		file, known := b.store.RemoteFile(r.Remote)
+		out.Changes = append(out.Changes, Change{map[bool]string{true: "keep", false: "create"}[known], file, "mail is exchanged with " + r.Remote + " by sync"})
+	}
 	var hooks SetupResult
 	var refused error
 	if !r.NoHooks {
@@ -86,6 +97,11 @@ func (b *Box) Init(ctx context.Context, r InitRequest) (SetupResult, error) {
 		}
 		if !done || !m.Hooks && !r.NoHooks {
 			if err := b.store.SetUp(initManifest, append(data, '\n')); err != nil {
+				return out, asMail(err)
+			}
+		}
+		if r.Remote != "" {
+			if err := b.store.AddRemote(r.Remote); err != nil {
 				return out, asMail(err)
 			}
 		}

@@ -12,8 +12,12 @@ import (
 // Status shows the mailbox on one screen: who works where on what, what waits
 // for an answer, and whether the guard is awake.
 func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
-	out := Status{Project: b.Project(), You: who, Sync: "this mailbox is in this clone alone: it is exchanged with no remote",
+	out := Status{Project: b.Project(), You: who,
 		Worktrees: []WorktreeRow{}, Unacked: []InboxRow{}, Urgent: []InboxRow{}}
+	var err error
+	if out.Sync, out.Remotes, err = b.syncState(ctx); err != nil {
+		return out, err
+	}
 	trees, err := b.repo.Worktrees(ctx)
 	if err != nil {
 		return out, asMail(err)

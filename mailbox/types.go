@@ -828,7 +828,36 @@ type Status struct {
 	UrgentCount  int           `json:"urgent_count"`
 	Messages     int           `json:"messages"`
 	Guard        GuardState    `json:"guard"`
-	Sync         string        `json:"sync"`
+	Sync         string        `json:"sync"` // in words
+	Remotes      []Remote      `json:"remotes"`
+}
+
+// Remote is one that logs are exchanged with.
+type Remote struct {
+	Name     string `json:"name"`
+	LastTS   TS     `json:"last_ts"`            // of the last exchange that went through; "" if there was none
+	Ahead    int    `json:"ahead"`              // commits of this clone that it has not got
+	Branches bool   `json:"branches,omitempty"` // it takes logs as branches only
+	Failed   string `json:"failed,omitempty"`   // what stopped the last one
+}
+
+// SyncResult says what an exchange with a remote did.
+type SyncResult struct {
+	Remote   string       `json:"remote"`
+	Messages int          `json:"messages"` // that came
+	Fetched  int          `json:"fetched"`  // logs that were new or had grown
+	Pushed   int          `json:"pushed"`   // commits of this clone's log that the remote has now
+	Restored []string     `json:"restored"` // logs that something had removed from the remote
+	Refused  []RefusedLog `json:"refused"`  // logs that the remote has and that are not believed
+	Notices  []string     `json:"notices"`  // what clones did that did not know of each other
+	Branches bool         `json:"branches"` // the remote takes logs as branches only
+	Error    *mail.Error  `json:"error,omitempty"`
+}
+
+// RefusedLog is a log of a remote that is not believed; this clone goes on with what it had of it.
+type RefusedLog struct {
+	Replica string `json:"replica"`
+	Why     string `json:"why"`
 }
 
 // GuardState says whether git would run the guard from this worktree.
@@ -858,6 +887,7 @@ type HookState struct {
 type InitRequest struct {
 	DryRun  bool
 	NoHooks bool
+	Remote  string // to exchange mail with from the next sync on; "" adds none
 	Binary  string // absolute path of git-agentmail, the hooks' fallback
 }
 

@@ -161,6 +161,23 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		say("problem", "git agentmail verify", "%v", err)
 	}
 	say("ok", "", "%s in %s", plural(len(sn.Replicas()), "log"), plural(h.Packs, "pack"))
+	_, remotes, err := b.syncState(ctx)
+	if err != nil {
+		say("problem", "git agentmail verify", "%v", err)
+	}
+	for _, r := range remotes {
+		switch {
+		case r.Failed != "":
+			say("problem", "git agentmail sync "+shellQuote(r.Name), "the last sync stopped: %s", r.Failed)
+		case r.Ahead > 0:
+			say("note", "git agentmail sync "+shellQuote(r.Name), "%s of this clone not at %q yet", plural(r.Ahead, "commit"), r.Name)
+		default:
+			say("ok", "", "in step with %q", r.Name)
+		}
+		if r.Branches {
+			say("note", "", "%q refuses refs/agentmail/, so the logs are branches agentmail/… there", r.Name)
+		}
+	}
 	if h.Writing != "" {
 		say("note", "", "a process is writing now (%s)", h.Writing)
 	}

@@ -22,7 +22,7 @@ before it is done. Nothing outside this repository's git directory is touched:
 no file of your work tree, no branch, no global configuration. Doing it again
 changes nothing. "git agentmail uninstall" takes all of it out.`,
 		Example: `  git agentmail init --dry-run
-  git agentmail init`,
+  git agentmail init --remote origin`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dryRun := r.DryRun
@@ -37,6 +37,7 @@ changes nothing. "git agentmail uninstall" takes all of it out.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&r.DryRun, "dry-run", false, "say what would be written and write nothing")
+	f.Var(wordFlag{&r.Remote, "NAME"}, "remote", "exchange mail with this remote, from the next sync on")
 	f.BoolVar(&r.NoHooks, "no-hooks", false, "leave the git hooks alone")
 	return cmd
 }

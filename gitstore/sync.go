@@ -1,0 +1,515 @@
+package gitstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Logs are exchanged with a remote, a hub, by ordinary fetch and push. What the hub has is
+// fetched to refs/agentmail/hub/<hub>/, an image of it that nothing else reads; from there
+// a log is accepted into refs/agentmail/log/ only if it goes on from what this clone
+// accepted before. Its owner alone pushes a log, so no push is ever rejected for somebody
+// else's, and nothing needs a merge.
+const (
+	hubPrefix   = refRoot + "hub/"
+	headsPrefix = "refs/heads/agentmail/"
+	remotesDir  = "remotes" // in the store's own directory: a file for each hub
+)
+
+// Refused says why a log that a hub has was not accepted.
+type Refused struct {
+	Replica string
+	Why     string
+}
+
+// SyncResult says what an exchange with a hub did.
+type SyncResult struct {
+	Remote   string
+	Fetched  []string  // replicas whose logs are new or have grown
+	Pushed   int       // commits of this clone's own log that the hub has now and had not
+	Restored []string  // replicas whose logs something had removed from the hub
+	Refused  []Refused // what the hub has and is not believed
+	Branches bool      // the hub refuses refs outside of branches, so logs are branches there
+}
+
+// Hub is what this clone knows of a remote that it exchanges logs with.
+type Hub struct {
+	Name     string    // of the remote, or its URL
+	Branches bool      // see SyncResult
+	Last     time.Time // of the last exchange that went through
+	Failed   string    // what stopped the last one, "" if nothing
+	Ahead    int       // commits of the own log that it has not got
+}
+
+// hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
+type hubFile struct {
+	Name     string `json:"remote"`
+	Branches bool   `json:"branches,omitempty"`
+	Failed   string `json:"failed,omitempty"`
+}
+
+// hubID is how a hub is called in refs and file names, which a URL could not be.
+func hubID(name string) string {
+	sum := sha1.Sum([]byte(name))
+	return hex.EncodeToString(sum[:4])
+}
+
+// Remotes returns the hubs that this clone exchanges logs with, by name.
+func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
+	entries, err := os.ReadDir(s.repo.dir(remotesDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errf(ReadOnly, "read %q: %w", s.repo.dir(remotesDir), err)
+	}
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Hub
+	for _, e := range entries {
+		var f hubFile
+		st, err := e.Info()
+		if err != nil || readJSON(s.repo.dir(remotesDir, e.Name()), &f) != nil || hubID(f.Name) != e.Name() {
+			continue // whatever it is, it is not ours
+		}
+		h := Hub{Name: f.Name, Branches: f.Branches, Failed: f.Failed, Last: st.ModTime()}
+		image, err := s.image(ctx, f.Name)
+		if err != nil {
+			return nil, err
+		}
+		if t := sn.logs[sn.own]; t != nil {
+			if h.Ahead, err = s.count(ctx, image[sn.own].oid, t.OID); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// count returns how many commits lead from one, "" for none, to another.
+func (s *Store) count(ctx context.Context, from, to OID) (n int, err error) {
+	if from == to {
+		return 0, nil
+	}
+	args := []string{"rev-list", "--count", to}
+	if from != "" {
+		args = append(args, "^"+from)
+	}
+	out, err := s.repo.own(ctx, nil, args...)
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &n)
+	}
+	if err != nil {
+		return 0, gitFailure("count commits", err)
+	}
+	return n, nil
+}
+
+// RemoteFile returns the file that AddRemote makes for a remote, and whether it is there.
+func (s *Store) RemoteFile(name string) (file string, known bool) {
+	file = s.repo.dir(remotesDir, hubID(name))
+	_, err := os.Stat(file)
+	return file, err == nil
+}
+
+// AddRemote makes a remote one that logs are exchanged with. It asks it nothing.
+func (s *Store) AddRemote(name string) error {
+	if _, known := s.RemoteFile(name); known {
+		return nil
+	}
+	return s.saveHub(hubFile{Name: name}, time.Time{})
+}
+
+// saveHub writes the file of a hub, if it says something else than before, and when the last
+// exchange was: the time of the file, so that one with nothing new writes nothing.
+func (s *Store) saveHub(f hubFile, at time.Time) error {
+	name := s.repo.dir(remotesDir, hubID(f.Name))
+	var was hubFile
+	if readJSON(name, &was) != nil || was != f {
+		data, err := json.Marshal(f)
+		if err == nil {
+			err = s.repo.sharing().write(s.repo.dir(remotesDir), name, append(data, '\n'), true)
+		}
+		if err != nil {
+			return s.repo.writeError("write down what is known of a remote", err)
+		}
+	}
+	if at.IsZero() {
+		at = time.Unix(0, 0)
+	}
+	return os.Chtimes(name, at, at)
+}
+
+// imageRef is a log as a hub had it at the last fetch.
+type imageRef struct {
+	ref string // there
+	oid OID
+}
+
+// image returns the logs that a hub had at the last fetch.
+func (s *Store) image(ctx context.Context, remote string) (map[string]imageRef, error) {
+	root := hubPrefix + hubID(remote) + "/"
+	out, err := s.repo.own(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)", root)
+	if err != nil {
+		return nil, gitFailure("list the refs below "+root, err)
+	}
+	logs := map[string]imageRef{}
+	for line := range strings.Lines(string(out)) {
+		oid, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
+		kind, name, _ := strings.Cut(strings.TrimPrefix(ref, root), "/")
+		if !isReplica(name) {
+			continue
+		}
+		there := map[string]string{"log": logPrefix, "heads": headsPrefix}[kind] + name
+		if _, twice := logs[name]; !twice || kind == "log" {
+			logs[name] = imageRef{there, oid}
+		}
+	}
+	return logs, nil
+}
+
+// fetchFlags keep a fetch from doing more than it is told: no tags, no branches, no
+// FETCH_HEAD, no maintenance of the user's repository, and nothing of the user's refspecs.
+var fetchFlags = []string{"-c", "fetch.writeCommitGraph=false", "-c", "fetch.unpackLimit=1",
+	"-c", "core.fsync=committed,reference", "-c", "core.fsyncMethod=fsync",
+	"fetch", "--quiet", "--prune", "--no-filter", "--no-write-fetch-head", "--no-tags", "--no-auto-maintenance",
+	"--no-recurse-submodules", "--refmap="}
+
+// Sync exchanges logs with a remote: its name in the configuration, or a URL. It fetches
+// what others have written, then pushes what this clone has. Whatever the remote does,
+// what is in this clone stays as it is. An error of kind Unreachable says that
+// the remote could not be reached, or does not take the push.
+func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
+	out := SyncResult{Remote: remote}
+	hub := hubFile{Name: remote}
+	readJSON(s.repo.dir(remotesDir, hubID(remote)), &hub)
+	err := s.exchange(ctx, remote, &hub, &out)
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	at := s.opt.Now()
+	if hub.Failed = ""; err != nil {
+		hub.Failed = err.Error()
+		at = time.Time{}
+		if st, serr := os.Stat(s.repo.dir(remotesDir, hubID(remote))); serr == nil {
+			at = st.ModTime()
+		}
+	}
+	if serr := s.saveHub(hub, at); err == nil {
+		err = serr
+	}
+	out.Branches = hub.Branches
+	return out, err
+}
+
+func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *SyncResult) error {
+	before, err := s.image(ctx, remote)
+	if err != nil {
+		return err
+	}
+	root := hubPrefix + hubID(remote) + "/"
+	if _, err := s.repo.transport(ctx, append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
+		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")...); err != nil {
+		return unreachable("fetch from", remote, err)
+	}
+	image, err := s.image(ctx, remote)
+	if err != nil {
+		return err
+	}
+	if err := s.accept(ctx, image, out); err != nil {
+		return err
+	}
+	return s.push(ctx, remote, hub, before, image, out)
+}
+
+// SyncBundle exchanges logs through a file that people carry: it takes in what the bundle
+// holds, if the file is there, and writes it anew with all that this clone has.
+func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error) {
+	out := SyncResult{Remote: file}
+	if _, err := os.Stat(file); err == nil {
+		root := hubPrefix + hubID(file) + "/"
+		if _, err := s.repo.own(ctx, nil, append(fetchFlags[:len(fetchFlags):len(fetchFlags)], "--", file, "+"+logPrefix+"*:"+root+"log/*")...); err != nil {
+			return out, unreachable("read the bundle", file, err)
+		}
+		image, err := s.image(ctx, file)
+		if err == nil {
+			err = s.accept(ctx, image, &out)
+		}
+		var drop strings.Builder // nobody asks what a file holds
+		for replica := range image {
+			drop.WriteString("delete " + root + "log/" + replica + "\n")
+		}
+		if _, derr := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err == nil && derr != nil {
+			err = gitFailure("forget what the bundle held", derr)
+		}
+		if err != nil {
+			return out, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return out, errf(ReadOnly, "read the bundle %q: %w", file, err)
+	}
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return out, err
+	}
+	if len(sn.logs) == 0 {
+		return out, nil
+	}
+	temp := file + ".tmp"
+	args := []string{"bundle", "create", "--quiet", temp}
+	for _, replica := range sn.Replicas() {
+		args = append(args, logRef(replica))
+	}
+	_, err = s.repo.own(ctx, nil, args...)
+	if err == nil {
+		err = os.Rename(temp, file)
+	}
+	if err != nil {
+		os.Remove(temp)
+		return out, unreachable("write the bundle", file, err)
+	}
+	if t := sn.logs[sn.own]; t != nil {
+		out.Pushed, err = s.count(ctx, "", t.OID)
+	}
+	return out, err
+}
+
+// accept takes over from an image of a hub what goes on from what was accepted before.
+func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *SyncResult) error {
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	var moves strings.Builder
+	var moved []string
+	for _, replica := range slices.Sorted(maps.Keys(image)) {
+		there, known := image[replica].oid, sn.logs[replica]
+		if known != nil && known.OID == there {
+			continue
+		}
+		old := zeroOID
+		if known != nil {
+			old = known.OID
+			if behind, err := s.leadsOn(ctx, there, old); err != nil {
+				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
+			} else if behind {
+				continue // it has not got all of it
+			}
+		}
+		why := ""
+		t, err := s.load(there)
+		switch {
+		case KindOf(err) == Damaged:
+			why = err.Error()
+		case err != nil:
+			return err
+		case t.Header.Replica != replica:
+			why = fmt.Sprintf("it says that it is the log of %q", t.Header.Replica)
+		case t.Header.Format > FormatVersion:
+			why = fmt.Sprintf("it is in format %d, this version reads up to %d", t.Header.Format, FormatVersion)
+		case known != nil:
+			forward, err := s.leadsOn(ctx, old, there)
+			if err != nil {
+				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
+			}
+			if !forward && replica == sn.own {
+				why = "another clone writes to the same log: this one, or that, is a copy of the other's directory"
+			} else if !forward {
+				why = "it was written anew and does not hold what it held before"
+			}
+		}
+		if why != "" {
+			out.Refused = append(out.Refused, Refused{replica, why})
+			continue
+		}
+		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
+		moved = append(moved, replica)
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	l, err := s.acquire(ctx, s.opt.LockWait, true)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	if _, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin"); err != nil {
+		return gitFailure("move the logs that were fetched", err)
+	}
+	out.Fetched = moved
+	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
+}
+
+// push gives a hub what it has not got of the own log, and what something removed from it of
+// those that it had.
+func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, image map[string]imageRef, out *SyncResult) error {
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	var specs []pushSpec
+	own := sn.logs[sn.own]
+	refused := slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
+	if own != nil && !refused && image[sn.own].oid != own.OID {
+		specs = append(specs, pushSpec{to: image[sn.own].ref, oid: own.OID, old: image[sn.own].oid, replica: sn.own})
+	}
+	for _, replica := range slices.Sorted(maps.Keys(before)) {
+		if _, there := image[replica]; !there && sn.logs[replica] != nil && replica != sn.own {
+			specs = append(specs, pushSpec{to: before[replica].ref, oid: sn.logs[replica].OID, replica: replica})
+		}
+	}
+	if len(specs) == 0 {
+		return nil
+	}
+	prefixes := []string{logPrefix, headsPrefix}
+	if hub.Branches {
+		prefixes = prefixes[1:]
+	}
+	var failed error
+	for _, prefix := range prefixes {
+		for i, p := range specs {
+			if p.replica == sn.own && p.old == "" {
+				specs[i].to = prefix + p.replica
+			}
+		}
+		done, refusal := s.repo.push(ctx, remote, specs)
+		for _, p := range done {
+			if p.replica == sn.own {
+				if out.Pushed, err = s.count(ctx, p.old, p.oid); err != nil {
+					return err
+				}
+				hub.Branches = strings.HasPrefix(p.to, headsPrefix)
+			} else {
+				out.Restored = append(out.Restored, p.replica)
+			}
+			// The next look must not take it for something that is missing.
+			kind, _ := strings.CutPrefix(p.to, refRoot)
+			if strings.HasPrefix(p.to, headsPrefix) {
+				kind = "heads/" + p.replica
+			}
+			if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(remote)+"/"+kind, p.oid); err != nil {
+				return gitFailure("write down what the remote has", err)
+			}
+		}
+		specs = slices.DeleteFunc(specs, func(p pushSpec) bool { return slices.Contains(done, p) })
+		if len(specs) == 0 {
+			return nil
+		}
+		failed = refusal
+		if !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
+			break // the remote has taken it before: this passes
+		}
+	}
+	return unreachable("push to", remote, failed)
+}
+
+// pushSpec moves one ref of a remote, if it is where we saw it.
+type pushSpec struct {
+	to      string
+	oid     OID
+	old     OID // "" if it was not there
+	replica string
+}
+
+// refspec is the one place where a refspec for a push is made: one with nothing before its
+// colon deletes.
+func (p pushSpec) refspec() string {
+	if !isOID(p.oid) || p.oid == zeroOID || !strings.HasPrefix(p.to, "refs/") {
+		panic(fmt.Sprintf("gitstore: a push of %q to %q", p.oid, p.to))
+	}
+	return p.oid + ":" + p.to
+}
+
+// push moves refs of a remote, each for itself, and returns which were moved. Why others were
+// not is in words of the remote, or of what lies between, that nobody can tell apart:
+// who wants to know looks at the refs.
+func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done []pushSpec, err error) {
+	args := []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
+	for _, p := range specs {
+		args = append(args, "--force-with-lease="+p.to+":"+p.old)
+	}
+	args = append(args, "--", r.pushURL(ctx, remote))
+	for _, p := range specs {
+		args = append(args, p.refspec())
+	}
+	res, err := r.transport(ctx, args...)
+	for line := range strings.Lines(string(res)) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
+		if len(f) < 3 || len(f[0]) != 1 || f[0] == "!" {
+			continue
+		}
+		_, to, _ := strings.Cut(f[1], ":")
+		for _, p := range specs {
+			if p.to == to {
+				done = append(done, p)
+			}
+		}
+	}
+	if err == nil && len(done) < len(specs) {
+		err = errors.New("it did not take all refs")
+	}
+	return done, err
+}
+
+// pushURL returns where a remote is pushed to. By its name git would make refs that follow
+// the remote's, and push what the user has set beside it.
+func (r *Repo) pushURL(ctx context.Context, remote string) string {
+	list, _ := r.Config(ctx)
+	for _, key := range []string{"remote." + remote + ".pushurl", "remote." + remote + ".url"} {
+		for _, v := range list {
+			if v.Key == key {
+				return v.Value
+			}
+		}
+	}
+	return remote
+}
+
+// RemoteNames returns the names of the remotes in the configuration.
+func (r *Repo) RemoteNames(ctx context.Context) ([]string, error) {
+	list, err := r.Config(ctx)
+	names := map[string]bool{}
+	for _, v := range list {
+		rest, ok := strings.CutPrefix(v.Key, "remote.")
+		if name, isURL := strings.CutSuffix(rest, ".url"); ok && isURL {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), err
+}
+
+// transport runs a git that speaks to a remote, in the user's configuration and with the
+// user's credentials. It asks nobody anything, and ends with its context.
+func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
+	dir := r.TopLevel // of which a path in the configuration is relative
+	if dir == "" {
+		dir = r.CommonDir
+	}
+	return run(ctx, dir, r.env, nil, append(ownConfig[:len(ownConfig):len(ownConfig)], args...)...)
+}
+
+func unreachable(doing, remote string, err error) error {
+	var ge *gitError
+	if errors.As(err, &ge) {
+		return &Error{Kind: Unreachable, Msg: fmt.Sprintf("could not %s %q: %s", doing, remote, ge.reason()), Err: err}
+	}
+	if err == nil || KindOf(err) != "" {
+		return err
+	}
+	return &Error{Kind: Unreachable, Msg: fmt.Sprintf("could not %s %q: %s", doing, remote, err), Err: err}
+}

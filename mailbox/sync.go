@@ -1,0 +1,349 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// Sync exchanges logs with a remote, by name or by URL; with none named, with those that it
+// was done with before, else with the one that the repository has. What it does not reach
+// stays for the next time: a failure loses nothing, and the others are still asked.
+func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
+	remotes, err := b.remotes(ctx, remote)
+	if err != nil {
+		return nil, err
+	}
+	results := []SyncResult{}
+	var failed error
+	for _, name := range remotes {
+		r, err := b.exchange(ctx, name, b.store.Sync)
+		if err != nil && mail.CodeOf(err) != mail.Remote {
+			return results, err
+		}
+		if err != nil {
+			r.Error = mail.AsError(err)
+			failed = err
+		}
+		results = append(results, r)
+	}
+	return results, failed
+}
+
+// remotes says which remotes are meant.
+func (b *Box) remotes(ctx context.Context, given string) ([]string, error) {
+	names, err := b.repo.RemoteNames(ctx)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	if given != "" {
+		if given, err = b.remote(given, names); err != nil {
+			return nil, err
+		}
+		return []string{given}, nil
+	}
+	known, err := b.store.Remotes(ctx)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	var list []string
+	for _, h := range known {
+		list = append(list, h.Name)
+	}
+	switch {
+	case len(list) > 0:
+		return list, nil
+	case len(names) == 1:
+		return names, nil
+	case slices.Contains(names, "origin"):
+		return []string{"origin"}, nil
+	case len(names) > 1:
+		return nil, mail.Errorf(mail.Invalid, "this repository has %d remotes, and none was named", len(names)).Hint("git agentmail sync %s", shellQuote(names[0]))
+	}
+	return nil, mail.Errorf(mail.Invalid, "this repository has no remote to exchange mail with").Hint("git remote add origin URL")
+}
+
+// remote returns a remote as it is called from everywhere in the repository, and tells a name
+// that was mistyped from a URL or a path.
+func (b *Box) remote(given string, names []string) (string, error) {
+	if strings.HasPrefix(given, "-") {
+		return "", mail.Errorf(mail.Invalid, "%q is no remote: it begins with a dash", given).Hint("git remote -v")
+	}
+	if slices.Contains(names, given) {
+		return given, nil
+	}
+	if _, err := os.Stat(given); err == nil {
+		return filepath.Abs(given)
+	}
+	if strings.ContainsAny(given, `/:\`) {
+		return given, nil
+	}
+	e := mail.Errorf(mail.NotFound, "no remote named %q, and it is no URL or path", given)
+	if near := mail.Nearest(given, names); len(near) > 0 {
+		e.Hint("did you mean: git agentmail sync %s", shellQuote(near[0]))
+	}
+	return "", e.Hint("git remote -v")
+}
+
+// SyncBundle exchanges logs through a file instead of a remote: what it holds is taken in,
+// and it is written anew with all that this clone has. Its path is the caller's.
+func (b *Box) SyncBundle(ctx context.Context, file string) (SyncResult, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return SyncResult{}, mail.Errorf(mail.Invalid, "%q is no path here: %w", file, err)
+	}
+	return b.exchange(ctx, file, b.store.SyncBundle)
+}
+
+// exchange lets one of the two ways of the store do it, and looks at what came.
+func (b *Box) exchange(ctx context.Context, name string, with func(context.Context, string) (gitstore.SyncResult, error)) (SyncResult, error) {
+	out := SyncResult{Remote: name, Restored: []string{}, Refused: []RefusedLog{}, Notices: []string{}}
+	before, err := b.snapshot(ctx)
+	if err != nil {
+		return out, err
+	}
+	r, err := with(ctx, name)
+	out.Fetched, out.Pushed, out.Branches = len(r.Fetched), r.Pushed, r.Branches
+	out.Restored = append(out.Restored, r.Restored...)
+	for _, f := range r.Refused {
+		out.Refused = append(out.Refused, RefusedLog{f.Replica, f.Why})
+	}
+	if len(r.Fetched) > 0 {
+		if nerr := b.news(ctx, before, &out); nerr != nil && err == nil {
+			err = nerr
+		}
+	}
+	return out, syncError(err)
+}
+
+// syncError says that a remote which does not answer costs nothing but time.
+func syncError(err error) error {
+	if gitstore.KindOf(err) != gitstore.Unreachable {
+		return asMail(err)
+	}
+	e := mail.Errorf(mail.Remote, "%s; all that was written is in this clone, and goes with the next sync", err)
+	e.Err = err
+	return e
+}
+
+// news counts the messages that came, and says what two clones did that did not know of each
+// other: both are told, each at its own sync.
+func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, out *SyncResult) error {
+	after, err := b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	files, ok, err := after.Added(ctx, before.Version())
+	if err != nil {
+		return asMail(err)
+	}
+	agents, leases := !ok, !ok
+	for _, f := range files {
+		switch top, _, _ := strings.Cut(f.Path, "/"); {
+		case top == "mail" && strings.HasSuffix(f.Path, ".md"):
+			out.Messages++
+		case top == "agents":
+			agents = true
+		case top == "leases":
+			leases = true
+		}
+	}
+	was, err := b.directory(ctx, before)
+	if err != nil {
+		return asMail(err)
+	}
+	d, err := b.directory(ctx, after)
+	if err != nil {
+		return asMail(err)
+	}
+	if agents {
+		out.Notices = append(out.Notices, sameNames(was, d)...)
+	}
+	if leases {
+		more, err := b.overlaps(ctx, before, after, d)
+		if err != nil {
+			return err
+		}
+		out.Notices = append(out.Notices, more...)
+	}
+	return nil
+}
+
+// sameNames says which agents that came have a name that another has as well.
+func sameNames(was, now *mail.Directory) (notices []string) {
+	for _, a := range now.List() {
+		if was.Agents[a.ID] != nil {
+			continue
+		}
+		for _, o := range now.List() {
+			if o.ID != a.ID && strings.EqualFold(o.Name.Value, a.Name.Value) {
+				notices = append(notices, fmt.Sprintf("two clones registered the name %q: one agent is %s, the other %s; mail goes to whom it was written to",
+					a.Name.Value, now.Address(o.ID), now.Address(a.ID)))
+			}
+		}
+	}
+	return notices
+}
+
+// overlaps says which reservations that came cross those of this clone.
+func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d *mail.Directory) (notices []string, err error) {
+	was, err := b.knownLeases(ctx, before)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	now, err := b.knownLeases(ctx, after)
+	if err != nil {
+		return nil, asMail(err)
+	}
+	fold, at := b.ignoreCase(ctx), b.now()
+	for _, l := range now.ByAge() {
+		if was[l.ID] != nil || l.Replica == after.Own() || !l.Live(at, after.Own()) {
+			continue
+		}
+		for _, own := range now.ByAge() {
+			if own.Replica != after.Own() || own.Holder == l.Holder || !(own.Exclusive || l.Exclusive) || !own.Live(at, after.Own()) || !clash(own, l, fold) {
+				continue
+			}
+			first, second := own, l
+			if l.Since < own.Since || l.Since == own.Since && l.ID < own.ID {
+				first, second = l, own
+			}
+			notices = append(notices, fmt.Sprintf("%s and %s reserved %q and %q without knowing of each other: %s was first, %s should release",
+				d.Address(first.Holder), d.Address(second.Holder), first.Pattern, second.Pattern, d.Address(first.Holder), d.Address(second.Holder)))
+		}
+	}
+	return notices, nil
+}
+
+// clash reports whether two reservations have a path in common.
+func clash(a, b *mail.LeaseState, fold bool) bool {
+	p, err := guard.Compile(a.Pattern)
+	q, qerr := guard.Compile(b.Pattern)
+	if err != nil || qerr != nil {
+		return false // of a newer version; reserve says so
+	}
+	if fold {
+		p, q = p.Fold(), q.Fold()
+	}
+	c := guard.Clash(p, guard.Kind(a.Kind), q, guard.Kind(b.Kind))
+	return c.Overlap && !c.Implied
+}
+
+// syncState says how things stand with the remotes, for status and doctor.
+func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err error) {
+	hubs, err := b.store.Remotes(ctx)
+	if err != nil {
+		return "", nil, asMail(err)
+	}
+	list = []Remote{}
+	var lines []string
+	for _, h := range hubs {
+		r := Remote{Name: h.Name, Ahead: h.Ahead, Branches: h.Branches, Failed: h.Failed}
+		said := h.Name + ": never yet"
+		if h.Last.Unix() > 0 {
+			r.LastTS = TS(h.Last)
+			said = fmt.Sprintf("%s: last at %s", h.Name, h.Last.UTC().Format("2006-01-02 15:04 UTC"))
+		}
+		if h.Ahead > 0 {
+			said += fmt.Sprintf(", %s to send", plural(h.Ahead, "commit"))
+		}
+		if h.Failed != "" {
+			said += "; " + h.Failed
+		}
+		lines, list = append(lines, said), append(list, r)
+	}
+	if len(lines) == 0 {
+		return "this mailbox is in this clone alone: git agentmail sync exchanges it with a remote", list, nil
+	}
+	return strings.Join(lines, "; "), list, nil
+}
+
+// Times between exchanges of KeepSynced.
+const (
+	DefaultPoll  = 30 * time.Second // how often a remote is asked for news
+	syncGap      = 10 * time.Second // between two pushes at least: hosts recommend six a minute
+	syncSettle   = time.Second      // after a write, for those that come with it
+	syncMostWait = 10 * time.Minute // after failures, which double the time
+)
+
+// KeepSynced exchanges logs with the remotes that Sync was done with, or one that is named:
+// soon after something was written here, and every poll for what others wrote. tell gets
+// each result in which something happened, and each failure once. It ends with ctx.
+func (b *Box) KeepSynced(ctx context.Context, remote string, poll time.Duration, tell func(SyncResult)) error {
+	if poll <= 0 {
+		poll = DefaultPoll
+	}
+	wake := b.store.Notify(ctx)
+	wait, last, failing := poll, poll, ""
+	for {
+		results, err := b.Sync(ctx, remote)
+		if ctx.Err() != nil {
+			return asMail(ctx.Err())
+		}
+		if err != nil && mail.CodeOf(err) != mail.Remote {
+			return err
+		}
+		said := ""
+		for _, r := range results {
+			if r.Error != nil {
+				said += r.Error.Error()
+			}
+			if r.happened() && (r.Error == nil || said != failing) {
+				tell(r)
+			}
+		}
+		heard := wake
+		if wait, failing = poll, said; failing != "" { // what is written here does not make it answer
+			wait, heard = min(2*last, max(syncMostWait, poll)), nil
+		}
+		last = wait
+		if err := b.pause(ctx, heard, wait); err != nil {
+			return asMail(err)
+		}
+	}
+}
+
+// pause waits until the next exchange is due: for the gap between two pushes in any case, then
+// for something to be written here or the end of wait.
+func (b *Box) pause(ctx context.Context, wake <-chan struct{}, wait time.Duration) error {
+	gap := min(syncGap, wait)
+	if err := sleep(ctx, gap); err != nil {
+		return err
+	}
+	var r [1]byte
+	b.opt.Rand(r[:]) // clones that were started together must not ask together
+	t := time.NewTimer(wait - gap + wait/5*time.Duration(r[0])/256)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	case <-wake:
+		return sleep(ctx, syncSettle)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// happened reports whether there is something to tell.
+func (r SyncResult) happened() bool {
+	return r.Error != nil || r.Fetched+r.Pushed+len(r.Restored)+len(r.Refused)+len(r.Notices) > 0
+}
