@@ -41,6 +41,7 @@ type SyncResult struct {
 	Restored []string  // replicas whose logs something had removed from the hub
 	Refused  []Refused // what the hub has and is not believed
 	Branches bool      // the hub refuses refs outside of branches, so logs are branches there
+	Forked   string    // this clone's new identity: another clone, a copy of it, has the old one
 }
 
 // Hub is what this clone knows of a remote that it exchanges logs with.
@@ -65,8 +66,8 @@ func hubID(name string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Remotes returns the hubs that this clone exchanges logs with, by name.
-func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
+// Hubs returns the names of the remotes that this clone exchanges logs with. It starts no git.
+func (s *Store) Hubs() ([]string, error) {
 	entries, err := os.ReadDir(s.repo.dir(remotesDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -74,16 +75,34 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 	if err != nil {
 		return nil, errf(ReadOnly, "read %q: %w", s.repo.dir(remotesDir), err)
 	}
+	var names []string
+	for _, e := range entries {
+		var f hubFile
+		if readJSON(s.repo.dir(remotesDir, e.Name()), &f) == nil && hubID(f.Name) == e.Name() { // or it is not ours
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Remotes returns what this clone knows of its hubs, without asking them.
+func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
+	names, err := s.Hubs()
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
 	sn, err := s.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []Hub
-	for _, e := range entries {
+	for _, name := range names {
 		var f hubFile
-		st, err := e.Info()
-		if err != nil || readJSON(s.repo.dir(remotesDir, e.Name()), &f) != nil || hubID(f.Name) != e.Name() {
-			continue // whatever it is, it is not ours
+		file, _ := s.RemoteFile(name)
+		st, err := os.Stat(file)
+		if err != nil || readJSON(file, &f) != nil {
+			continue // removed meanwhile
 		}
 		h := Hub{Name: f.Name, Branches: f.Branches, Failed: f.Failed, Last: st.ModTime()}
 		image, err := s.image(ctx, f.Name)
@@ -97,7 +116,6 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 		}
 		list = append(list, h)
 	}
-	slices.SortFunc(list, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }
 
@@ -297,6 +315,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	}
 	var moves strings.Builder
 	var moved []string
+	var fork OID // of our own log, which somebody else has written to
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
 		there, known := image[replica].oid, sn.logs[replica]
 		if known != nil && known.OID == there {
@@ -328,7 +347,8 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
 			}
 			if !forward && replica == sn.own {
-				why = "another clone writes to the same log: this one, or that, is a copy of the other's directory"
+				fork = there
+				continue
 			} else if !forward {
 				why = "it was written anew and does not hold what it held before"
 			}
@@ -340,7 +360,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
 		moved = append(moved, replica)
 	}
-	if len(moved) == 0 {
+	if len(moved) == 0 && fork == "" {
 		return nil
 	}
 	l, err := s.acquire(ctx, s.opt.LockWait, true)
@@ -348,11 +368,88 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		return err
 	}
 	defer l.release()
+	if fork != "" {
+		if out.Forked, err = s.fork(ctx, fork); err != nil {
+			return err
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
 	if _, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin"); err != nil {
 		return gitFailure("move the logs that were fetched", err)
 	}
 	out.Fetched = moved
 	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
+}
+
+// fork takes a new identity where the hub shows this clone's log at a commit that neither
+// leads to ours nor follows it: the directory of this clone was copied, and both have
+// written since. What this one wrote since goes to a log of its own; the old one is the
+// other's. Where the two have nothing in common the hub's was made by somebody else, and is
+// not believed: "" is returned, and the next push puts it right. The caller holds the lock.
+func (s *Store) fork(ctx context.Context, there OID) (string, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	sn := v.sn
+	own := sn.logs[sn.own]
+	out, err := s.repo.own(ctx, nil, "merge-base", own.OID, there)
+	base := strings.TrimSpace(string(out))
+	var ge *gitError
+	if errors.As(err, &ge) && ge.status == 1 {
+		return "", nil
+	}
+	if err != nil {
+		return "", gitFailure("compare this clone's log with the remote's", err)
+	}
+	files, err := sn.added(ctx, sn.own, base)
+	if err != nil {
+		return "", err
+	}
+	_, trailers, err := s.newest(own.OID)
+	if err != nil {
+		return "", err
+	}
+	theirs, err := s.load(there)
+	if err != nil {
+		return "", err
+	}
+	tx := &Tx{base: sn, replica: NewID(s.opt.Rand), paths: map[string]bool{}}
+	if err := sn.Read(ctx, files, func(f File) error {
+		if f.Path == headerFile {
+			return nil
+		}
+		return tx.Create(f.Path, f.Data)
+	}); err != nil {
+		return "", err
+	}
+	info := CommitInfo{Subject: "take a new identity: a copy of this clone has the log " + sn.own, Author: "git-agentmail"}
+	for _, key := range slices.Sorted(maps.Keys(trailers)) {
+		if numbered(key) {
+			info.Trailers = append(info.Trailers, [2]string{key, trailers[key]})
+		}
+	}
+	t, err := s.write(ctx, tx, []CommitInfo{info})
+	if err != nil {
+		return "", err
+	}
+	// Whoever is killed from here on does it all again, under another identity yet: the same
+	// files are in two logs then, which is no harm.
+	if err := s.moveRef(ctx, sn.own, there, own.OID, "fork", s.opt.LockWait); err != nil {
+		return "", err
+	}
+	after := &Snapshot{store: s, own: tx.replica, logs: maps.Clone(sn.logs)}
+	after.logs[sn.own], after.logs[tx.replica] = theirs, t
+	if err := s.remember(after); err != nil {
+		return "", s.repo.writeError("write down the tips of the logs", err)
+	}
+	if err := s.saveReplica(tx.replica); err != nil {
+		return "", s.repo.writeError("save this clone's identity", err)
+	}
+	s.opt.AfterCommit(sn, after, tx.created)
+	return tx.replica, nil
 }
 
 // push gives a hub what it has not got of the own log, and what something removed from it of
@@ -410,9 +507,12 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 		if len(specs) == 0 {
 			return nil
 		}
+		// Only who was never taken looks for another place. A remote that has taken our log
+		// before does so again, and one that seems to have lost it may only seem so: what lies
+		// between can make git believe that there are no refs, and then the lease refuses.
 		failed = refusal
-		if !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
-			break // the remote has taken it before: this passes
+		if before[sn.own].oid != "" || !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
+			break
 		}
 	}
 	return unreachable("push to", remote, failed)

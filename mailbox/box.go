@@ -53,6 +53,9 @@ type Box struct {
 	live live // what was folded last, by stamp
 
 	indexes indexes
+
+	end     context.CancelFunc // of what a server does beside
+	running sync.WaitGroup
 }
 
 // Open finds the repository that opt.Dir belongs to. It makes and changes
@@ -109,11 +112,17 @@ func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 		Ephemeral:   b.getenv("CI") == "true",
 		AfterCommit: b.afterCommit,
 	})
+	var beside context.Context
+	if beside, b.end = context.WithCancel(context.WithoutCancel(ctx)); opt.Lives {
+		b.running.Go(func() { b.background(beside) })
+	}
 	return b
 }
 
 // Close ends what the Box runs in the background.
 func (b *Box) Close() {
+	b.end()
+	b.running.Wait()
 	b.indexes.end()
 	b.store.Close()
 }

@@ -22,6 +22,10 @@ func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.syncAll(ctx, remotes)
+}
+
+func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, error) {
 	results := []SyncResult{}
 	var failed error
 	for _, name := range remotes {
@@ -50,13 +54,9 @@ func (b *Box) remotes(ctx context.Context, given string) ([]string, error) {
 		}
 		return []string{given}, nil
 	}
-	known, err := b.store.Remotes(ctx)
+	list, err := b.store.Hubs()
 	if err != nil {
 		return nil, asMail(err)
-	}
-	var list []string
-	for _, h := range known {
-		list = append(list, h.Name)
 	}
 	switch {
 	case len(list) > 0:
@@ -113,6 +113,9 @@ func (b *Box) exchange(ctx context.Context, name string, with func(context.Conte
 	r, err := with(ctx, name)
 	out.Fetched, out.Pushed, out.Branches = len(r.Fetched), r.Pushed, r.Branches
 	out.Restored = append(out.Restored, r.Restored...)
+	if r.Forked != "" {
+		out.Notices = append(out.Notices, fmt.Sprintf("a copy of this clone's directory writes mail as well: this one goes on as %s, and its agents are the copy's until they register with --adopt", r.Forked))
+	}
 	for _, f := range r.Refused {
 		out.Refused = append(out.Refused, RefusedLog{f.Replica, f.Why})
 	}
@@ -274,17 +277,56 @@ const (
 	syncMostWait = 10 * time.Minute // after failures, which double the time
 )
 
-// KeepSynced exchanges logs with the remotes that Sync was done with, or one that is named:
-// soon after something was written here, and every poll for what others wrote. tell gets
-// each result in which something happened, and each failure once. It ends with ctx.
+// KeepSynced exchanges logs with the remotes that Sync means by remote, until ctx ends: soon
+// after something was written here, and every poll for what others wrote. tell gets
+// each result in which something happened, a failure once.
 func (b *Box) KeepSynced(ctx context.Context, remote string, poll time.Duration, tell func(SyncResult)) error {
+	remotes, err := b.remotes(ctx, remote)
+	if err != nil {
+		return err
+	}
+	return b.keep(ctx, func() ([]string, error) { return remotes, nil }, poll, tell)
+}
+
+// background does the same in a server, for the remotes that somebody has once named. In one
+// clone one server does it for all.
+func (b *Box) background(ctx context.Context) {
+	for sleep(ctx, syncGap) == nil {
+		names, err := b.store.Hubs()
+		if err != nil || len(names) == 0 {
+			continue
+		}
+		release, err := b.store.Hold(syncHold)
+		if err != nil {
+			continue
+		}
+		b.keep(ctx, b.store.Hubs, DefaultPoll, func(r SyncResult) {
+			for _, s := range r.Notices {
+				b.opt.Report(s)
+			}
+			if r.Error != nil {
+				b.opt.Report(r.Error.Message)
+			}
+		})
+		release()
+	}
+}
+
+// syncHold is the cache file that whoever exchanges logs in the background holds.
+const syncHold = "sync"
+
+func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll time.Duration, tell func(SyncResult)) error {
 	if poll <= 0 {
 		poll = DefaultPoll
 	}
 	wake := b.store.Notify(ctx)
-	wait, last, failing := poll, poll, ""
+	last, failing := poll, ""
 	for {
-		results, err := b.Sync(ctx, remote)
+		names, err := remotes()
+		if err != nil {
+			return asMail(err)
+		}
+		results, err := b.syncAll(ctx, names)
 		if ctx.Err() != nil {
 			return asMail(ctx.Err())
 		}
@@ -294,14 +336,14 @@ func (b *Box) KeepSynced(ctx context.Context, remote string, poll time.Duration,
 		said := ""
 		for _, r := range results {
 			if r.Error != nil {
-				said += r.Error.Error()
+				said += r.Error.Message
 			}
 			if r.happened() && (r.Error == nil || said != failing) {
 				tell(r)
 			}
 		}
-		heard := wake
-		if wait, failing = poll, said; failing != "" { // what is written here does not make it answer
+		wait, heard := poll, wake
+		if failing = said; failing != "" { // what is written here does not make it answer
 			wait, heard = min(2*last, max(syncMostWait, poll)), nil
 		}
 		last = wait
@@ -328,7 +370,7 @@ func (b *Box) pause(ctx context.Context, wake <-chan struct{}, wait time.Duratio
 	case <-t.C:
 		return nil
 	case <-wake:
-		return sleep(ctx, syncSettle)
+		return sleep(ctx, min(syncSettle, wait))
 	}
 }
 

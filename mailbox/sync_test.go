@@ -1,0 +1,161 @@
+package mailbox
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// hubFor makes a bare repository that worlds exchange mail through.
+func hubFor(t *testing.T) string {
+	t.Helper()
+	hub := filepath.Join(t.TempDir(), "hub.git")
+	if out, err := exec.Command("git", "init", "-q", "--bare", hub).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	return hub
+}
+
+func (w *world) sync(hub string) SyncResult {
+	w.t.Helper()
+	list, err := w.box.Sync(w.ctx, hub)
+	if err != nil || len(list) != 1 {
+		w.t.Fatal(list, err)
+	}
+	return list[0]
+}
+
+// TestSyncApart: two clones register one name, reserve the same files and answer in one
+// thread while they are apart. Afterwards both show the same, nobody's mail goes to the
+// namesake, and both are told.
+func TestSyncApart(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	one := newWorld(t)
+	two := one.clone()
+	first := one.agent("BlueLake")
+	start := one.send(first, "BlueLake")
+	one.sync(hub)
+	two.at = two.at.Add(time.Minute)
+	namesake := two.agent("BlueLake")
+	second := two.agent("GreenCastle")
+	names := two.sync(hub).Notices
+	reserve := func(w *world, who Actor, pattern string) {
+		t.Helper()
+		if _, err := w.box.Reserve(w.ctx, who, ReserveRequest{Patterns: []string{pattern}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reserve(one, first, "src/auth/**")
+	reserve(two, second, "src/**/token.go")
+	answer := func(w *world, who Actor, text string) string {
+		t.Helper()
+		r, err := w.box.Reply(w.ctx, who, start, ReplyDraft{Body: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Deliveries[0].Payload.ID
+	}
+	answer(one, first, "from the first")
+	answer(two, second, "from the second")
+
+	here := one.sync(hub).Notices
+	there := two.sync(hub).Notices
+	here = append(here, one.sync(hub).Notices...)
+	for _, list := range [][]string{here, there} {
+		said := strings.Join(list, "\n")
+		if !strings.Contains(said, `"src/auth/**"`) || !strings.Contains(said, "BlueLake was first, GreenCastle should release") {
+			t.Errorf("of the reservations was said: %q", said)
+		}
+	}
+	for _, list := range [][]string{names, here} {
+		if said := strings.Join(list, "\n"); strings.Count(said, `registered the name "BlueLake"`) != 1 || !strings.Contains(said, "BlueLake~"+namesake.ID[:2]) {
+			t.Errorf("of the names was said: %q", said)
+		}
+	}
+	show := func(w *world) string {
+		t.Helper()
+		thread, err := w.box.Thread(w.ctx, Actor{Kind: IsPerson}, start, Page{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, m := range thread.Messages {
+			b.WriteString(m.From + " to " + strings.Join(m.To, ",") + ": " + m.Subject + "\n")
+		}
+		list, err := w.box.Reservations(w.ctx, Actor{Kind: IsPerson}, ReservationQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range list {
+			b.WriteString(l.Agent + " " + l.PathPattern + "\n")
+		}
+		return b.String()
+	}
+	if a, b := show(one), show(two); a != b || !strings.Contains(a, "GreenCastle to BlueLake:") {
+		t.Errorf("one shows\n%s\ntwo shows\n%s", a, b)
+	}
+	if rows, err := two.box.Inbox(two.ctx, namesake, InboxQuery{}); err != nil || len(rows) > 0 {
+		t.Errorf("the namesake got %v, %v", rows, err)
+	}
+}
+
+// TestKeepSynced: what is written in one clone arrives in another that only waits, also after
+// the hub was away.
+func TestKeepSynced(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	one := newWorld(t)
+	two := one.clone()
+	blue := one.agent("BlueLake")
+	one.sync(hub)
+	two.sync(hub)
+	ctx, stop := context.WithCancel(t.Context())
+	told := make(chan SyncResult, 100)
+	ended := make(chan error, 2)
+	for _, w := range []*world{one, two} {
+		go func() {
+			ended <- w.box.KeepSynced(ctx, hub, 100*time.Millisecond, func(r SyncResult) {
+				if w == two {
+					told <- r
+				}
+			})
+		}()
+	}
+	await := func(want func(SyncResult) bool) {
+		t.Helper()
+		for limit := time.After(20 * time.Second); ; {
+			select {
+			case r := <-told:
+				if want(r) {
+					return
+				}
+			case <-limit:
+				t.Fatal("it was not told")
+			}
+		}
+	}
+	one.send(blue, "BlueLake")
+	await(func(r SyncResult) bool { return r.Messages == 1 })
+	if err := os.Rename(hub, hub+".away"); err != nil {
+		t.Fatal(err)
+	}
+	await(func(r SyncResult) bool { return r.Error != nil && r.Error.Code == mail.Remote })
+	one.send(blue, "BlueLake")
+	if err := os.Rename(hub+".away", hub); err != nil {
+		t.Fatal(err)
+	}
+	await(func(r SyncResult) bool { return r.Messages == 1 })
+	stop()
+	for range 2 {
+		if err := <-ended; mail.CodeOf(err) != mail.Cancelled {
+			t.Errorf("it ended with %v", err)
+		}
+	}
+}
