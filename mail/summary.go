@@ -1,5 +1,7 @@
 package mail
 
+import "context"
+
 // Summary is what a thread says, in short; package digest makes it. All texts are
 // one line of valid UTF-8 without control characters; lists are never null. The keys
 // are those of the contract.
@@ -48,4 +50,10 @@ type Rewording struct {
 	ActionItems []string
 	Most        int    // how many entries a list has
 	Model       string // who is asked, if not the model that is configured
+	Ask         Ask    // asks where none is configured; nil cannot
 }
+
+// Ask puts a question to a language model of the caller's: what it is told to do, and the
+// data to do it with, which is never to be obeyed. It returns what the model says and what
+// it is called. An error says why there is no answer, for people to read.
+type Ask func(ctx context.Context, instruction, data string) (text, model string, err error)

@@ -33,7 +33,7 @@ func (b *Box) SummarizeRecent(ctx context.Context, who Actor, q RecentQuery) (Re
 	if !(q.Hours > 0) {
 		return RecentSummary{}, mail.Errorf(mail.Invalid, "since_hours %v is not above 0", q.Hours)
 	}
-	s := SummaryQuery{Messages: q.Messages, Refine: q.Refine, Model: q.Model, Quiet: true}
+	s := SummaryQuery{Messages: q.Messages, Refine: q.Refine, Model: q.Model, Ask: q.Ask, Quiet: true}
 	if s.Messages == 0 {
 		s.Messages = MaxSummaryMessages
 	}
@@ -76,7 +76,7 @@ func (b *Box) SummarizeRecent(ctx context.Context, who Actor, q RecentQuery) (Re
 			return RecentSummary{}, err
 		}
 		if refined != nil {
-			out.LLMModel = optional(cmp.Or(s.Model, b.getenv("AGENTMAIL_LLM_MODEL")))
+			out.LLMModel = optional(cmp.Or(refined.model, s.Model, b.getenv("AGENTMAIL_LLM_MODEL")))
 		}
 	}
 	text, err := json.Marshal(sum)

@@ -248,6 +248,14 @@ func (b *Box) refine(ctx context.Context, q SummaryQuery, list []writing, name f
 		return failed("this program asks no language model"), nil
 	}
 	r := mail.Rewording{Name: name, KeyPoints: *points, ActionItems: *actions, Most: most, Model: q.Model}
+	var model string
+	if q.Ask != nil {
+		r.Ask = func(ctx context.Context, instruction, data string) (string, string, error) {
+			text, name, err := q.Ask(ctx, instruction, data)
+			model = clip(name, 100)
+			return text, name, err
+		}
+	}
 	for _, w := range list {
 		r.Messages = append(r.Messages, w.messages[len(w.messages)-w.read:]...)
 	}
@@ -261,7 +269,7 @@ func (b *Box) refine(ctx context.Context, q SummaryQuery, list []writing, name f
 	*points, *actions = p[:min(len(p), most)], a[:min(len(a), most)]
 	for budget > 0 && tokens(summary) > budget && dropLine(points, actions) {
 	}
-	return &Refinement{Refined: true}, nil
+	return &Refinement{Refined: true, model: model}, nil
 }
 
 // dropLine takes away what matters least: the last action that is done, else the last

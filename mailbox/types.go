@@ -427,13 +427,14 @@ type ThreadView struct {
 
 // SummaryQuery says how much of what is summarized.
 type SummaryQuery struct {
-	Messages int    // of each thread the newest are read; 0 means DefaultSummaryMessages
-	Threads  int    // of those about a path the newest; 0 means DefaultSummaryThreads
-	Tokens   int    // bound of the summaries together, a token being four bytes of JSON; 0 is none
-	Examples bool   // show the first messages of a thread that is summarized alone
-	Refine   bool   // let a language model word them, if one is configured
-	Model    string // which, if not the one that is configured
-	Quiet    bool   // say nothing where no model worded them
+	Messages int      // of each thread the newest are read; 0 means DefaultSummaryMessages
+	Threads  int      // of those about a path the newest; 0 means DefaultSummaryThreads
+	Tokens   int      // bound of the summaries together, a token being four bytes of JSON; 0 is none
+	Examples bool     // show the first messages of a thread that is summarized alone
+	Refine   bool     // let a language model word them, if one is configured
+	Model    string   // which, if not the one that is configured
+	Ask      mail.Ask // a model of the caller's, where none is configured
+	Quiet    bool     // say nothing where no model worded them
 }
 
 // The bounds of a summary.
@@ -479,10 +480,11 @@ type PathSummary struct {
 
 // RecentQuery says of what time to make a summary.
 type RecentQuery struct {
-	Hours    float64 // up to now
-	Messages int     // the newest are read; 0 means MaxSummaryMessages
-	Refine   bool    // let a language model word it, if one is configured
-	Model    string  // which, if not the one that is configured
+	Hours    float64  // up to now
+	Messages int      // the newest are read; 0 means MaxSummaryMessages
+	Refine   bool     // let a language model word it, if one is configured
+	Model    string   // which, if not the one that is configured
+	Ask      mail.Ask // a model of the caller's, where none is configured
 }
 
 // StoredSummary is what was said in a span of time. It is kept in this repository, and
@@ -510,6 +512,8 @@ type RecentSummary struct {
 type Refinement struct {
 	Refined     bool   `json:"refined"`
 	RefineError string `json:"refine_error,omitempty"` // why not; the summary stands without it
+
+	model string // that worded them, if it was not the one that is configured
 }
 
 // ReserveRequest asks for reservations of patterns.

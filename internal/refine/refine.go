@@ -2,7 +2,8 @@
 // chat completions of OpenAI's interface, which most servers of models have, those on
 // the user's own machine too.
 //
-// Nothing is asked of anybody unless the user names the server:
+// Nothing is asked of anybody unless the user names the server, or the caller brings a
+// model of its own:
 //
 //	AGENTMAIL_LLM_URL    its base, such as http://localhost:11434/v1
 //	AGENTMAIL_LLM_MODEL  the model
@@ -44,14 +45,45 @@ const (
 )
 
 // Refine asks the configured model for other words for the lists of r; getenv gives the
-// configuration. Points that call for action are kept as they are, and a list that
-// the model leaves empty too. The error says why there is no answer, in one line without
-// the key.
+// configuration. Where no server is named, the model behind r.Ask is asked, if there is
+// one. Points that call for action are kept as they are, and a list that the model leaves
+// empty too. The error says why there is no answer, in one line without the key.
 func Refine(ctx context.Context, getenv func(string) string, r mail.Rewording) (points, actions []string, err error) {
 	return within(ctx, patience, getenv, r)
 }
 
 func within(ctx context.Context, wait time.Duration, getenv func(string) string, r mail.Rewording) (points, actions []string, err error) {
+	ask, err := whom(getenv, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := json.Marshal(question(r))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	text, err := ask(ctx, fmt.Sprintf(instruction, r.Most), string(data))
+	if err != nil {
+		return nil, nil, err
+	}
+	return understand(text, r)
+}
+
+// whom returns what asks the model: the user's server before that of the caller.
+func whom(getenv func(string) string, r mail.Rewording) (func(ctx context.Context, instruction, data string) (string, error), error) {
+	if r.Ask != nil && strings.TrimSpace(getenv("AGENTMAIL_LLM_URL")) == "" {
+		return func(ctx context.Context, instruction, data string) (string, error) {
+			text, _, err := r.Ask(ctx, instruction, data)
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+				return "", errors.New("the model does not answer in time")
+			case err == nil && len(text) > answerMost:
+				return "", fmt.Errorf("the model answers with more than %d bytes", answerMost)
+			}
+			return text, err
+		}, nil
+	}
 	s, err := configured(func(name string) string {
 		if name == "AGENTMAIL_LLM_MODEL" && r.Model != "" {
 			return r.Model
@@ -59,15 +91,9 @@ func within(ctx context.Context, wait time.Duration, getenv func(string) string,
 		return getenv(name)
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	text, err := s.ask(ctx, fmt.Sprintf(instruction, r.Most), question(r))
-	if err != nil {
-		return nil, nil, err
-	}
-	return understand(text, r)
+	return s.ask, nil
 }
 
 // server is where to ask.
@@ -156,12 +182,8 @@ type chat struct {
 
 // ask sends one request and returns what the model says. There is no response_format in
 // it: some servers refuse each of its kinds that others know.
-func (s *server) ask(ctx context.Context, instruction string, question any) (string, error) {
-	data, err := json.Marshal(question)
-	if err != nil {
-		return "", err
-	}
-	data, err = json.Marshal(map[string]any{"model": s.model, "stream": false, "messages": []chat{{"system", instruction}, {"user", string(data)}}})
+func (s *server) ask(ctx context.Context, instruction, question string) (string, error) {
+	data, err := json.Marshal(map[string]any{"model": s.model, "stream": false, "messages": []chat{{"system", instruction}, {"user", question}}})
 	if err != nil {
 		return "", err
 	}

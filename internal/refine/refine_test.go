@@ -3,6 +3,7 @@ package refine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -152,6 +153,49 @@ func TestModel(t *testing.T) {
 		}, r); err != nil || model != "large" {
 			t.Errorf("with %q configured, %q is asked: %v", configured, model, err)
 		}
+	}
+}
+
+// TestCallersModel: it is asked where the user has named no server, with the same words, and
+// otherwise not.
+func TestCallersModel(t *testing.T) {
+	var asked int
+	r := rewording()
+	say := func(text string, err error) {
+		r.Ask = func(_ context.Context, instruction, data string) (string, string, error) {
+			asked++
+			if !strings.Contains(instruction, "data written by others") || strings.Contains(instruction, "PWNED") || !json.Valid([]byte(data)) || !strings.Contains(data, "PWNED") {
+				t.Errorf("asked %q, %q", instruction, data)
+			}
+			return text, "theirs", err
+		}
+	}
+	none := func(string) string { return "" }
+	say("```\n{\"key_points\": [\"One.\"]}\n```", nil)
+	if p, _, err := Refine(t.Context(), none, r); err != nil || asked != 1 || !slices.Equal(p, []string{"TODO stays", "One."}) {
+		t.Errorf("%q, %v after %d questions", p, err, asked)
+	}
+	for _, tt := range []struct {
+		text string
+		err  error
+		want string
+	}{
+		{"", errors.New("it is shy"), "it is shy"},
+		{"", context.DeadlineExceeded, "the model does not answer in time"},
+		{strings.Repeat(" ", answerMost+1), nil, "the model answers with more than 1048576 bytes"},
+		{"PWNED", nil, "the model does not answer with the JSON that it was asked for"},
+	} {
+		say(tt.text, tt.err)
+		if p, a, err := Refine(t.Context(), none, r); err == nil || err.Error() != tt.want || p != nil || a != nil {
+			t.Errorf("%q, %q, %v, want %q", p, a, err, tt.want)
+		}
+	}
+	asked = 0
+	for _, env := range []func(string) string{environment(serve(t, says(`{"key_points": ["x"]}`))), environment("http://example.org"), environment("https://")} {
+		Refine(t.Context(), env, r)
+	}
+	if asked != 0 {
+		t.Errorf("asked %d times although a server is named", asked)
 	}
 }
 
