@@ -86,6 +86,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	f.ending.Store(true)
 	cut()
+	s.asking.end()
 	end, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := srv.Shutdown(end); err != nil {
@@ -205,7 +206,7 @@ func (f *front) post(w http.ResponseWriter, r *http.Request, id string) {
 		r.Header.Set("Content-Type", "application/json") // hooks in the wild say nothing
 	}
 	var m struct {
-		Method string `json:"method"`
+		message
 		Params struct {
 			Name string `json:"name"`
 		} `json:"params"`
@@ -213,6 +214,10 @@ func (f *front) post(w http.ResponseWriter, r *http.Request, id string) {
 	json.Unmarshal(body, &m) // what cannot be read is the library's to say
 	if rec, ok := w.(*recorder); ok {
 		rec.rpc, rec.tool = m.Method, m.Params.Name
+	}
+	if from := f.sessions.get(id); from != nil && f.server.asking.answered(from, m.message, body) {
+		w.WriteHeader(http.StatusAccepted)
+		return
 	}
 	if id == "" && m.Method == string(mcp.MethodNotificationCancelled) {
 		w.WriteHeader(http.StatusAccepted) // without a session it could be meant for anybody's call

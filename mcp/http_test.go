@@ -47,9 +47,14 @@ func (b *safeBuffer) String() string {
 // serve starts a server that sees the given settings.
 func serve(t *testing.T, dir string, env []string, settings ...string) *web {
 	t.Helper()
-	w := &web{t: t, log: &safeBuffer{}}
 	opt := options(t, dir, env, Full)
 	opt.Getenv = func(name string) string { return lookup(settings, name) }
+	return serveOptions(t, opt)
+}
+
+func serveOptions(t *testing.T, opt Options) *web {
+	t.Helper()
+	w := &web{t: t, log: &safeBuffer{}}
 	opt.Log = log.New(w.log, "agentmail: ", 0)
 	w.s = New(opt)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -118,7 +118,7 @@ func prepareThread(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	r := mailbox.ThreadRequest{Thread: c.text("thread_id"),
-		Summary: mailbox.SummaryQuery{Examples: c.boolean("include_examples"), Refine: c.boolean("llm_mode"), Model: c.text("llm_model"), Quiet: true},
+		Summary: c.worded(mailbox.SummaryQuery{Examples: c.boolean("include_examples")}),
 		Inbox:   mailbox.InboxQuery{Bodies: c.boolean("include_inbox_bodies"), Page: page}}
 	if c.boolean("register_if_missing") {
 		p := c.registration(ctx)

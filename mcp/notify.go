@@ -21,11 +21,19 @@ func (s *Server) notify(ctx context.Context, method string, params map[string]an
 		s.opt.Log.Printf("%s: %v", method, err)
 		return
 	}
+	s.say(ctx, data)
+}
+
+// say sends a message before the answer to the call, and reports whether it could.
+func (s *Server) say(ctx context.Context, data []byte) bool {
 	if answer, ok := ctx.Value(streamKey{}).(*stream); ok {
-		answer.event(data)
-	} else if s.said != nil {
-		s.said.Write(append(data, '\n'))
+		return answer.event(data)
 	}
+	if s.said == nil {
+		return false
+	}
+	_, err := s.said.Write(append(data, '\n'))
+	return err == nil
 }
 
 type streamKey struct{}
@@ -79,12 +87,12 @@ func (s *stream) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// event sends a message before the answer.
-func (s *stream) event(data []byte) {
+// event sends a message before the answer, and reports whether it could.
+func (s *stream) event(data []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.started && !s.events {
-		return
+		return false
 	}
 	if !s.started {
 		s.started, s.events = true, true
@@ -92,8 +100,9 @@ func (s *stream) event(data []byte) {
 		s.w.Header().Set("Cache-Control", "no-cache")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	s.send(data)
+	err := s.send(data)
 	s.flush()
+	return err == nil
 }
 
 func (s *stream) send(data []byte) error {

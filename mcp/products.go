@@ -129,6 +129,6 @@ func inboxProduct(ctx context.Context, c *call) (any, error) {
 
 func summarizeProduct(ctx context.Context, c *call) (any, error) {
 	return c.server.projects.SummarizeProduct(ctx, c.text("product_key"), c.text("thread_id"), mailbox.SummaryQuery{
-		Messages: c.integer("per_thread_limit"), Refine: c.given("llm_mode") && c.boolean("llm_mode"),
+		Messages: c.integer("per_thread_limit"), Refine: c.wantsModel(), Ask: c.asks(""),
 	}, c.boolean("include_examples"))
 }

@@ -206,7 +206,7 @@ func TestSummarizeRecent(t *testing.T) {
 }
 
 // TestLanguageModel: it is asked if one is configured and wanted, and of what goes wrong
-// with it nothing is told.
+// with it nothing is told but to who asks for it.
 func TestLanguageModel(t *testing.T) {
 	var asked atomic.Int32
 	var broken atomic.Bool
@@ -253,5 +253,8 @@ func TestLanguageModel(t *testing.T) {
 	broken.Store(true)
 	if got, s := points(nil); got != "[point]" || s["refined"] != nil || s["refine_error"] != nil {
 		t.Errorf("broken: %v", s)
+	}
+	if got, s := points(dict{"llm_mode": true}); got != "[point]" || s["refined"] != false || s["refine_error"] != "127.0.0.1 answers with status 500" {
+		t.Errorf("broken, and asked for: %v", s)
 	}
 }

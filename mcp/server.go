@@ -44,6 +44,7 @@ type Server struct {
 	watch     *watch
 	stdio     *session   // the one client of standard input and output; nil over HTTP
 	said      *questions // what it is told
+	asking    asking     // what its model is asked
 	threads   threads    // its sessions, where it says that it has several
 	http      *sessions  // the clients over HTTP; nil without it
 	addr      atomic.Pointer[net.TCPAddr]
@@ -59,6 +60,7 @@ func New(opt Options) *Server {
 	hooks := &server.Hooks{}
 	hooks.AddAfterListTools(s.listOnly)
 	hooks.AddBeforeCallTool(s.nameNear)
+	hooks.AddAfterInitialize(s.initialized)
 	s.watched.hook(hooks)
 	s.mcp = server.NewMCPServer("agentmail", opt.Version, append([]server.ServerOption{
 		server.WithTitle("git-agentmail"),

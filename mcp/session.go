@@ -18,6 +18,8 @@ type session struct {
 	client *mailbox.Session  // the program on the other side, where it is known and alone
 	keyed  bool              // client has a key of its own with each call: its ancestors say less
 	kept   map[string]*kept  // by worktree, which outlives the mailbox that was opened in it
+
+	samples bool // the client lets its model be asked
 }
 
 // used is an agent that the session acted as.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func (s *Server) feed(ctx context.Context, in io.Reader, to *io.PipeWriter, q *q
 		for {
 			line, tail, err := readLine(r)
 			if tail != nil {
-				q.refuse(line, tail)
+				s.refuse(q, line, tail)
 				line = nil
 			}
 			if len(bytes.TrimSpace(line)) > 0 {
@@ -81,14 +82,18 @@ func (s *Server) feed(ctx context.Context, in io.Reader, to *io.PipeWriter, q *q
 		select {
 		case line, ok := <-lines:
 			if !ok {
+				s.asking.end()
 				q.wait(patience)
 				return
 			}
-			q.ask(line)
+			if s.asking.answered(s.stdio, q.ask(line), line) {
+				continue
+			}
 			if _, err := to.Write(append(line, '\n')); err != nil {
 				return
 			}
 		case <-ctx.Done():
+			s.asking.end()
 			q.wait(patience)
 			return
 		}
@@ -141,16 +146,16 @@ type message struct {
 	Method string `json:"method"`
 }
 
-// ask notes a request. The one that subscribes is answered when it is over, and nobody
-// waits for that.
-func (q *questions) ask(line []byte) {
-	var m message
+// ask notes a request, and returns what it is. The one that subscribes is answered when
+// it is over, and nobody waits for that.
+func (q *questions) ask(line []byte) (m message) {
 	if json.Unmarshal(line, &m) != nil || m.ID == nil || m.Method == "" || m.Method == string(mcp.MethodSubscriptionsListen) {
-		return
+		return m
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.open[fmt.Sprint(m.ID)]++
+	return m
 }
 
 // Write passes on what the library says, one message at a time.
@@ -172,13 +177,17 @@ func (q *questions) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// refuse answers a message that was too long to read.
-func (q *questions) refuse(head, tail []byte) {
+// refuse answers a message that was too long to read. An answer to a question of ours gets
+// none, and counts as empty.
+func (s *Server) refuse(q *questions, head, tail []byte) {
 	id := "null"
 	if m := idFirst.FindSubmatch(head); m != nil {
 		id = string(m[1])
 	} else if m := idLast.FindSubmatch(tail); m != nil {
 		id = string(m[1])
+	}
+	if s.asking.answered(s.stdio, message{ID: strings.Trim(id, `"`)}, nil) {
+		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 
 // The parameters of summaries that a language model may word.
 var (
-	llmMode  = param{name: "llm_mode", kind: boolean, def: true, about: "Let a model word it, if one is configured"}
+	llmMode  = param{name: "llm_mode", kind: boolean, def: true, about: "Let a model word it, if one is configured; true, given, may ask the client's"}
 	llmModel = param{name: "llm_model"}
 )
 
@@ -63,9 +63,16 @@ var summaryTools = []tool{
 	},
 }
 
+// worded says in a query what the call wants of a language model. Only who asks for one
+// is told that it failed.
+func (c *call) worded(q mailbox.SummaryQuery) mailbox.SummaryQuery {
+	q.Refine, q.Model, q.Ask, q.Quiet = c.boolean("llm_mode"), c.text("llm_model"), c.asks(c.text("llm_model")), !c.wantsModel()
+	return q
+}
+
 func (c *call) summaryQuery() (mailbox.SummaryQuery, error) {
 	page, err := mailbox.NewPage(c.integer("per_thread_limit"))
-	return mailbox.SummaryQuery{Messages: page.N, Refine: c.boolean("llm_mode"), Model: c.text("llm_model"), Quiet: true}, err
+	return c.worded(mailbox.SummaryQuery{Messages: page.N}), err
 }
 
 func summarizeThread(ctx context.Context, c *call) (any, error) {
@@ -106,9 +113,8 @@ func summarizeRecent(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.SummarizeRecent(ctx, who, mailbox.RecentQuery{
-		Hours: c.number("since_hours"), Messages: page.N, Refine: c.boolean("llm_mode"), Model: c.text("llm_model"),
-	})
+	q := c.worded(mailbox.SummaryQuery{Messages: page.N})
+	return b.SummarizeRecent(ctx, who, mailbox.RecentQuery{Hours: c.number("since_hours"), Messages: q.Messages, Refine: q.Refine, Model: q.Model, Ask: q.Ask})
 }
 
 func fetchSummary(ctx context.Context, c *call) (any, error) {
