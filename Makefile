@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance bench soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance bench bench-sync soak install uninstall clean
 
 all: build
 
@@ -99,6 +99,10 @@ clients:
 # Figures against their demands, written to doc/BENCHMARKS.md.
 bench:
 	$(GO) run ./internal/bench -out doc/BENCHMARKS.md
+
+# The same of clones that exchange mail through a hub; it prints only.
+bench-sync:
+	$(GO) run ./internal/bench -sync
 
 # Apart, for it builds SQLite and goldmark once more, to look into them.
 fuzz-more:

@@ -23,23 +23,25 @@ const (
 
 func logRef(replica string) string { return logPrefix + replica }
 
-// logTips reads the refs of all logs from the files themselves: a process per
-// question would cost more than everything else the guard does. Loose refs
-// first, then packed ones: git packs a ref before it removes the loose file, so
-// in this order a ref is never missed. (A reftable repository is refused by
-// Find.)
-func (r *Repo) logTips() (map[string]OID, error) {
+// logTips reads the refs of all logs.
+func (r *Repo) logTips() (map[string]OID, error) { return r.refsIn(logPrefix, isReplica) }
+
+// refsIn reads the refs in a directory, by the names that want is true for, from the files
+// themselves: a process per question would cost more than everything else the guard does.
+// Loose refs first, then packed ones: git packs a ref before it removes the loose file, so
+// in this order a ref is never missed. (A reftable repository is refused by Find.)
+func (r *Repo) refsIn(prefix string, want func(name string) bool) (map[string]OID, error) {
 	tips := map[string]OID{}
-	dir := filepath.Join(r.CommonDir, filepath.FromSlash(logPrefix))
+	dir := filepath.Join(r.CommonDir, filepath.FromSlash(prefix))
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, syscall.ENOTDIR) {
-		return nil, errf(Damaged, "a ref is where the directory %s belongs: %w", logPrefix, err)
+		return nil, errf(Damaged, "a ref is where the directory %s belongs: %w", prefix, err)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errf(ReadOnly, "read the refs below %s: %w", logPrefix, err)
+		return nil, errf(ReadOnly, "read the refs below %s: %w", prefix, err)
 	}
 	for _, e := range entries {
-		if !isReplica(e.Name()) || e.IsDir() {
+		if !want(e.Name()) || e.IsDir() {
 			continue // a lock, or nothing of ours
 		}
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -47,11 +49,11 @@ func (r *Repo) logTips() (map[string]OID, error) {
 			continue // packed or deleted since
 		}
 		if err != nil {
-			return nil, errf(ReadOnly, "read the ref %s: %w", logRef(e.Name()), err)
+			return nil, errf(ReadOnly, "read the ref %s: %w", prefix+e.Name(), err)
 		}
 		oid := strings.TrimSpace(string(data))
 		if !isOID(oid) {
-			return nil, errf(Damaged, "the ref %s does not hold an object name", logRef(e.Name()))
+			return nil, errf(Damaged, "the ref %s does not hold an object name", prefix+e.Name())
 		}
 		tips[e.Name()] = oid
 	}
@@ -59,7 +61,7 @@ func (r *Repo) logTips() (map[string]OID, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errf(ReadOnly, "read packed-refs: %w", err)
 	}
-	needle := []byte(" " + logPrefix)
+	needle := []byte(" " + prefix)
 	for {
 		i := bytes.Index(packed, needle)
 		if i < 0 {
@@ -67,7 +69,7 @@ func (r *Repo) logTips() (map[string]OID, error) {
 		}
 		name, rest, _ := bytes.Cut(packed[i+len(needle):], []byte("\n"))
 		if start := bytes.LastIndexByte(packed[:i], '\n') + 1; isOID(string(packed[start:i])) {
-			if _, loose := tips[string(name)]; !loose && isReplica(string(name)) {
+			if _, loose := tips[string(name)]; !loose && want(string(name)) {
 				tips[string(name)] = string(packed[start:i])
 			}
 		}

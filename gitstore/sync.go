@@ -105,7 +105,7 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 			continue // removed meanwhile
 		}
 		h := Hub{Name: f.Name, Branches: f.Branches, Failed: f.Failed, Last: st.ModTime()}
-		image, err := s.image(ctx, f.Name)
+		image, err := s.image(f.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -180,22 +180,18 @@ type imageRef struct {
 }
 
 // image returns the logs that a hub had at the last fetch.
-func (s *Store) image(ctx context.Context, remote string) (map[string]imageRef, error) {
+func (s *Store) image(remote string) (map[string]imageRef, error) {
 	root := hubPrefix + hubID(remote) + "/"
-	out, err := s.repo.own(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)", root)
-	if err != nil {
-		return nil, gitFailure("list the refs below "+root, err)
-	}
 	logs := map[string]imageRef{}
-	for line := range strings.Lines(string(out)) {
-		oid, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
-		kind, name, _ := strings.Cut(strings.TrimPrefix(ref, root), "/")
-		if !isReplica(name) {
-			continue
+	for kind, there := range map[string]string{"log/": logPrefix, "heads/": headsPrefix} {
+		refs, err := s.repo.refsIn(root+kind, isReplica)
+		if err != nil {
+			return nil, err
 		}
-		there := map[string]string{"log": logPrefix, "heads": headsPrefix}[kind] + name
-		if _, twice := logs[name]; !twice || kind == "log" {
-			logs[name] = imageRef{there, oid}
+		for replica, oid := range refs {
+			if _, twice := logs[replica]; !twice || there == logPrefix {
+				logs[replica] = imageRef{there + replica, oid}
+			}
 		}
 	}
 	return logs, nil
@@ -236,7 +232,7 @@ func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 }
 
 func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *SyncResult) error {
-	before, err := s.image(ctx, remote)
+	before, err := s.image(remote)
 	if err != nil {
 		return err
 	}
@@ -245,7 +241,7 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")...); err != nil {
 		return unreachable("fetch from", remote, err)
 	}
-	image, err := s.image(ctx, remote)
+	image, err := s.image(remote)
 	if err != nil {
 		return err
 	}
@@ -264,7 +260,7 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		if _, err := s.repo.own(ctx, nil, append(fetchFlags[:len(fetchFlags):len(fetchFlags)], "--", file, "+"+logPrefix+"*:"+root+"log/*")...); err != nil {
 			return out, unreachable("read the bundle", file, err)
 		}
-		image, err := s.image(ctx, file)
+		image, err := s.image(file)
 		if err == nil {
 			err = s.accept(ctx, image, &out)
 		}

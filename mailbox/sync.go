@@ -44,6 +44,16 @@ func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, erro
 
 // remotes says which remotes are meant.
 func (b *Box) remotes(ctx context.Context, given string) ([]string, error) {
+	list, err := b.store.Hubs()
+	if err != nil {
+		return nil, asMail(err)
+	}
+	switch {
+	case slices.Contains(list, given):
+		return []string{given}, nil
+	case given == "" && len(list) > 0:
+		return list, nil
+	}
 	names, err := b.repo.RemoteNames(ctx)
 	if err != nil {
 		return nil, asMail(err)
@@ -54,13 +64,7 @@ func (b *Box) remotes(ctx context.Context, given string) ([]string, error) {
 		}
 		return []string{given}, nil
 	}
-	list, err := b.store.Hubs()
-	if err != nil {
-		return nil, asMail(err)
-	}
 	switch {
-	case len(list) > 0:
-		return list, nil
 	case len(names) == 1:
 		return names, nil
 	case slices.Contains(names, "origin"):
@@ -271,10 +275,10 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 
 // Times between exchanges of KeepSynced.
 const (
-	DefaultPoll  = 30 * time.Second // how often a remote is asked for news
-	syncGap      = 10 * time.Second // between two pushes at least: hosts recommend six a minute
-	syncSettle   = time.Second      // after a write, for those that come with it
-	syncMostWait = 10 * time.Minute // after failures, which double the time
+	DefaultPoll  = 30 * time.Second       // how often a remote is asked for news
+	syncGap      = 10 * time.Second       // between two pushes at least: hosts recommend six a minute
+	syncSettle   = 200 * time.Millisecond // after a write, for those that come with it
+	syncMostWait = 10 * time.Minute       // after failures, which double the time
 )
 
 // KeepSynced exchanges logs with the remotes that Sync means by remote, until ctx ends: soon
@@ -319,8 +323,8 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 	if poll <= 0 {
 		poll = DefaultPoll
 	}
-	wake := b.store.Notify(ctx)
-	last, failing := poll, ""
+	p := pace{wake: b.store.Notify(ctx), poll: poll, wait: poll}
+	failing := ""
 	for {
 		names, err := remotes()
 		if err != nil {
@@ -338,31 +342,41 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 			if r.Error != nil {
 				said += r.Error.Message
 			}
+			if r.Pushed > 0 {
+				p.pushed = b.now()
+			}
 			if r.happened() && (r.Error == nil || said != failing) {
 				tell(r)
 			}
 		}
-		wait, heard := poll, wake
-		if failing = said; failing != "" { // what is written here does not make it answer
-			wait, heard = min(2*last, max(syncMostWait, poll)), nil
-		}
-		last = wait
-		if err := b.pause(ctx, heard, wait); err != nil {
+		failing = said
+		if err := p.next(ctx, failing != "", b.now, b.opt.Rand); err != nil {
 			return asMail(err)
 		}
 	}
 }
 
-// pause waits until the next exchange is due: for the gap between two pushes in any case, then
-// for something to be written here or the end of wait.
-func (b *Box) pause(ctx context.Context, wake <-chan struct{}, wait time.Duration) error {
-	gap := min(syncGap, wait)
-	if err := sleep(ctx, gap); err != nil {
-		return err
+// pace says when the next exchange is due.
+type pace struct {
+	wake   <-chan struct{} // something was written here, or came
+	poll   time.Duration
+	wait   time.Duration // poll, or after failures more
+	pushed time.Time     // when a push last went through
+}
+
+// next waits for the next exchange: until something is written here, but not before the gap
+// after the last push is over, or as long as it takes until others are to be asked. After a
+// failure what is written does not count, for it does not make a remote answer.
+func (p *pace) next(ctx context.Context, failed bool, now func() time.Time, random func([]byte)) error {
+	wake := p.wake
+	if p.wait = min(2*p.wait, max(syncMostWait, p.poll)); !failed {
+		p.wait = p.poll
+	} else {
+		wake = nil
 	}
 	var r [1]byte
-	b.opt.Rand(r[:]) // clones that were started together must not ask together
-	t := time.NewTimer(wait - gap + wait/5*time.Duration(r[0])/256)
+	random(r[:]) // clones that were started together must not ask together
+	t := time.NewTimer(p.wait - p.wait/20 - p.wait/4*time.Duration(r[0])/256)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -370,7 +384,8 @@ func (b *Box) pause(ctx context.Context, wake <-chan struct{}, wait time.Duratio
 	case <-t.C:
 		return nil
 	case <-wake:
-		return sleep(ctx, min(syncSettle, wait))
+		rest := p.pushed.Add(min(syncGap, p.poll)).Sub(now())
+		return sleep(ctx, max(min(syncSettle, p.poll), rest))
 	}
 }
 

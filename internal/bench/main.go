@@ -1,7 +1,7 @@
 // Bench measures git-agentmail against the figures it has to keep and writes
 // them to a file:
 //
-//	go run ./internal/bench [-quick] [-only REGEXP] [-out doc/BENCHMARKS.md]
+//	go run ./internal/bench [-quick] [-sync] [-only REGEXP] [-out doc/BENCHMARKS.md]
 //
 // It builds what it needs, makes its repositories in a temporary directory with
 // a configuration of their own, and measures ratios: what is compared is run in
@@ -26,10 +26,11 @@ func main() {
 	}
 	quick := flag.Bool("quick", false, "measure with fewer messages and rounds")
 	out := flag.String("out", "", "write the table to this file, keeping what it says after the table")
+	apart := flag.Bool("sync", false, "measure the exchange of logs between clones, and nothing else")
 	only := flag.String("only", "", "measure only the rows whose name matches this regular expression")
 	keep := flag.Bool("keep", false, "keep the repositories and say where they are")
 	flag.Parse()
-	if err := run(*quick, *keep, *only, *out); err != nil {
+	if err := run(*quick, *keep, *apart, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -44,7 +45,7 @@ func rows() []row {
 	return list
 }
 
-func run(quick, keep bool, only, out string) error {
+func run(quick, keep, apart bool, only, out string) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -63,7 +64,11 @@ func run(quick, keep bool, only, out string) error {
 	begin := time.Now()
 	var done []measured
 	short := 0
-	for _, r := range rows() {
+	list := rows()
+	if apart {
+		list = syncing
+	}
+	for _, r := range list {
 		if !match.MatchString(r.name) {
 			continue
 		}
