@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance bench bench-sync soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance spin bench bench-sync soak install uninstall clean
 
 all: build
 
@@ -95,6 +95,11 @@ clients:
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix '$(AGENTS)' "$$p" && echo "$$p" >>'$(AGENTS)/installed' || echo "not installed: $$p"; \
 	done
 	AGENTMAIL_CLIENTS='$(AGENTS)' $(GO) test ./internal/clients -count=1 -v -timeout 30m
+
+# The model of strong reservations, through the model checker spin; not part of ci, for it
+# takes minutes and tests no code.
+spin:
+	@doc/model/run.sh
 
 # Figures against their demands, written to doc/BENCHMARKS.md.
 bench:
