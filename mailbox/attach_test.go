@@ -96,11 +96,11 @@ func TestImagesAsWebP(t *testing.T) {
 	w := newWorld(t)
 	who := w.agent("BlueLake")
 	w.set("agentmail.images", "WebP")
-	pic := drawn(t, 300, 200)
+	pic := drawn(t, 90, 60)
 
 	// The copy stands behind the original, and is the same image.
 	id, got := w.sent(who, AttachFile{"shot.png", pic})
-	if want := []string{"shot.png image/png 300x200", "shot.png.webp image/webp 300x200"}; !slices.Equal(got, want) {
+	if want := []string{"shot.png image/png 90x60", "shot.png.webp image/webp 90x60"}; !slices.Equal(got, want) {
 		t.Fatalf("%q", got)
 	}
 	data, err := w.box.Attachment(w.ctx, who, id, "shot.png.webp")
@@ -115,8 +115,8 @@ func TestImagesAsWebP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for y := range 200 {
-		for x := range 300 {
+	for y := range 60 {
+		for x := range 90 {
 			if a, b := color.NRGBAModel.Convert(given.At(x, y)), color.NRGBAModel.Convert(copied.At(x, y)); a != b {
 				t.Fatalf("at %d,%d the copy is %v, not %v", x, y, b, a)
 			}
@@ -125,7 +125,7 @@ func TestImagesAsWebP(t *testing.T) {
 
 	// One blob each for image and copy, however often and under whatever name it is sent.
 	_, got = w.sent(who, AttachFile{"shot.png", pic}, AttachFile{"other.png", pic})
-	if len(got) != 4 || got[3] != "other.png.webp image/webp 300x200" {
+	if len(got) != 4 || got[3] != "other.png.webp image/webp 90x60" {
 		t.Errorf("%q", got)
 	}
 	if list := w.blobs(); len(list) != 2 {
@@ -137,8 +137,8 @@ func TestImagesAsWebP(t *testing.T) {
 	bomb := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\xff\xff\x00\x00\xff\xff\x08\x06\x00\x00\x00\xb6\x05\xd9\x50")
 	_, got = w.sent(who, AttachFile{"a.png", pic}, AttachFile{"a.png.webp", []byte("mine")}, AttachFile{long, pic},
 		AttachFile{"corrupt.png", pic[:len(pic)/2]}, AttachFile{"bomb.png", bomb}, AttachFile{"t.txt", []byte("text")}, AttachFile{"a.png", pic})
-	want := []string{"a.png image/png 300x200", "a.png.webp image/webp 0x0", long + " image/png 300x200",
-		"corrupt.png image/png 300x200", "bomb.png image/png 65535x65535", "t.txt text/plain 0x0", "a.png image/png 300x200"}
+	want := []string{"a.png image/png 90x60", "a.png.webp image/webp 0x0", long + " image/png 90x60",
+		"corrupt.png image/png 90x60", "bomb.png image/png 65535x65535", "t.txt text/plain 0x0", "a.png image/png 90x60"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

@@ -181,7 +181,7 @@ func TestConvertImages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	blue := w.agent("BlueLake")
-	w.put("shot.png", string(drawn(t, 300, 200)))
+	w.put("shot.png", string(drawn(t, 90, 60)))
 	yes, no := true, false
 	for _, tc := range []struct {
 		setting string

@@ -69,7 +69,11 @@ func folded(t testing.TB, b *Box, now time.Time) string {
 // its caches as one that has none.
 func TestCachesAreTheFold(t *testing.T) {
 	t.Parallel()
-	for seed := range int64(6) {
+	seeds := int64(3) // of 25 steps, after each of which all is compared
+	if soak() {
+		seeds = 60
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			rnd := rand.New(rand.NewSource(seed))

@@ -43,11 +43,9 @@ func TestIndexAfterAFastClock(t *testing.T) {
 	c := w.clone()
 	red := c.agent("RedFox")
 	c.pass(2 * time.Hour)
-	for i := range 310 { // stamps of another clone, which does not believe that clock
-		if _, err := c.box.Send(c.ctx, red, Draft{To: []string{"RedFox"}, Subject: fmt.Sprint(i), Body: "x"}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c.many(red, 310, func(i int) Draft { // stamps of another clone, which does not believe that clock
+		return Draft{To: []string{"RedFox"}, Subject: fmt.Sprint(i), Body: "x"}
+	})
 	w.fetch(c)
 	w.inbox(blue)
 	if _, err := w.box.Reindex(w.ctx); err != nil {

@@ -20,7 +20,7 @@ import (
 func TestIndexProperty(t *testing.T) {
 	t.Parallel()
 	rounds := 2
-	if os.Getenv("AGENTMAIL_SOAK") != "" {
+	if soak() {
 		rounds = 60
 	}
 	for seed := range int64(rounds) {

@@ -31,7 +31,8 @@ func testEnv(t testing.TB) []string {
 			env = append(env, name+"="+v)
 		}
 	}
-	return env
+	// Else each hook, where the race detector is on, would sleep for a second at its end.
+	return append(env, "GORACE=atexit_sleep_ms=0")
 }
 
 // world is a repository with a mailbox and a clock that the test moves.

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// soak multiplies the long tests: `make soak`.
+func soak() bool { return os.Getenv("AGENTMAIL_SOAK") != "" }
+
 // told is what a hook says of its verdict, one line of JSON.
 type told struct {
 	Event   string

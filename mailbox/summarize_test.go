@@ -147,9 +147,10 @@ func TestSummarizePath(t *testing.T) {
 	if _, err := w.box.Reply(w.ctx, green, alone, ReplyDraft{Body: "- a reply that names nothing"}); err != nil {
 		t.Fatal(err)
 	}
-	for i := range namingAtOnce + 10 { // more than one look, all of one thread
-		say("BUSY", fmt.Sprintf("src/a.go again, for the time %d", i))
-	}
+	w.pass(time.Second)
+	w.many(blue, namingAtOnce+10, func(i int) Draft { // more than one look, all of one thread
+		return Draft{To: []string{"GreenCastle"}, Subject: "s", Thread: "BUSY", Body: fmt.Sprintf("src/a.go again, for the time %d", i)}
+	})
 	say("LOW", "src/b.go and src/a.gob, not that file, nor the words src, a and go")
 	say("NEAR", "xsrc/a.go and src/a.gox")
 	for _, tt := range []struct {

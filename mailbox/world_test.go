@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,26 @@ func (w *world) deliver(from Actor, d Draft) string {
 		w.t.Fatalf("send %+v: %+v, %v", d, r, err)
 	}
 	return r.Deliveries[0].Payload.ID
+}
+
+// many sends n messages beside each other: most of them share a commit, which is cheaper.
+func (w *world) many(from Actor, n int, draft func(i int) Draft) {
+	w.t.Helper()
+	const atOnce = 16
+	var all sync.WaitGroup
+	for first := range atOnce {
+		all.Go(func() {
+			for i := first; i < n; i += atOnce {
+				if _, err := w.box.Send(w.ctx, from, draft(i)); err != nil {
+					w.t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if w.t.Failed() {
+		w.t.FailNow()
+	}
 }
 
 // hold reserves patterns exclusively for an hour and returns the ids.

@@ -38,6 +38,7 @@ func repository(t *testing.T) (dir string, env []string) {
 	env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_STATE_HOME=" + filepath.Join(home, "state"), "XDG_DATA_HOME=" + filepath.Join(home, "data"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "LC_ALL=C.UTF-8", "TMPDIR=" + os.TempDir(), "AGENTMAIL_TEST_PROGRAM=1",
+		"GORACE=atexit_sleep_ms=0", // else each process, where the race detector is on, would sleep for a second at its end
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 	}
 	for _, args := range [][]string{{"init", "--quiet"}, {"commit", "--quiet", "--allow-empty", "--message=first"}} {
