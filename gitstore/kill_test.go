@@ -23,7 +23,10 @@ import (
 // process group. The next writer must find everything in order by itself.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	kills := 200
+	// Where a kill can hurt is tried point by point elsewhere (TestKilledInInstall,
+	// TestKilledBetweenMerge, TestPowerCut); random moments are many in the soak, and
+	// a few in each run.
+	kills := 80
 	switch {
 	case soak():
 		kills = 10000

@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	os.RemoveAll(childDir)
+	if seeds.root != "" {
+		os.RemoveAll(seeds.root)
+	}
 	os.Exit(code)
 }
 

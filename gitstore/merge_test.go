@@ -312,9 +312,9 @@ func TestKilledBetweenMerge(t *testing.T) {
 // TestMergesKeepUp: however many write, packs do not heap up while one of them merges.
 func TestMergesKeepUp(t *testing.T) {
 	t.Parallel()
-	writers, writes := 10, 30
-	if testing.Short() {
-		writes = 8
+	writers, writes := 10, 8 // twice what may heap up
+	if soak() {
+		writes = 30
 	}
 	env := testEnv(t)
 	dir := newRepo(t, env)

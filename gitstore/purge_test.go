@@ -21,18 +21,44 @@ func lived(t *testing.T, env []string) (s *Store, root, dir string, before map[s
 	t.Helper()
 	root = t.TempDir()
 	dir = filepath.Join(root, "r")
-	git(t, env, "", "init", "-q", "-b", "main", dir)
-	writeFile(t, filepath.Join(dir, "a"), "a")
-	user(t, env, dir, "add", ".")
-	user(t, env, dir, "commit", "-q", "-m", "one")
-	user(t, env, dir, "worktree", "add", "-q", filepath.Join(root, "wt"))
-	// A pack that the user keeps, and one that is no business of ours.
-	user(t, env, dir, "repack", "-q", "-d")
-	packs, _ := filepath.Glob(filepath.Join(dir, ".git", "objects", "pack", "*.pack"))
-	writeFile(t, strings.TrimSuffix(packs[0], ".pack")+".keep", "mine\n")
+	copyUsers := func(root string) {
+		copySeed(t, "users", root, func(root string) {
+			dir := filepath.Join(root, "r")
+			git(t, env, "", "init", "-q", "-b", "main", dir)
+			writeFile(t, filepath.Join(dir, "a"), "a")
+			user(t, env, dir, "add", ".")
+			user(t, env, dir, "commit", "-q", "-m", "one")
+			user(t, env, dir, "worktree", "add", "-q", filepath.Join(root, "wt"))
+			// A pack that the user keeps, and one that is no business of ours.
+			user(t, env, dir, "repack", "-q", "-d")
+			packs, _ := filepath.Glob(filepath.Join(dir, ".git", "objects", "pack", "*.pack"))
+			writeFile(t, strings.TrimSuffix(packs[0], ".pack")+".keep", "mine\n")
+		})
+		relink(t, root)
+	}
+	copyUsers(root)
 	before = treeHash(t, root)
+	copySeed(t, "lived", root, func(root string) {
+		copyUsers(root)
+		live(t, env, filepath.Join(root, "r"))
+	})
+	relink(t, root)
+	return open(t, env, dir, Options{LockWait: time.Second}), root, dir, before
+}
 
-	s = open(t, env, dir, Options{LockWait: time.Second})
+// relink makes the linked worktree of a copy its own, which git does by path.
+func relink(t *testing.T, root string) {
+	t.Helper()
+	wt, admin := filepath.Join(root, "wt", ".git"), filepath.Join(root, "r", ".git", "worktrees", "wt")
+	writeFile(t, wt, "gitdir: "+admin+"\n")
+	writeFile(t, filepath.Join(admin, "gitdir"), wt+"\n")
+}
+
+// live uses a store in dir for long.
+func live(t *testing.T, env []string, dir string) {
+	t.Helper()
+	s := open(t, env, dir, Options{LockWait: time.Second})
+	defer s.Close()
 	if err := s.SetUp("init.json", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +72,6 @@ func lived(t *testing.T, env []string) (s *Store, root, dir string, before map[s
 	ref := git(t, env, dir, "for-each-ref", "--format=%(refname)", refRoot)
 	git(t, env, dir, "update-ref", logPrefix+"0000000000", ref)
 	git(t, env, dir, "update-ref", refRoot+"meta/x", ref)
-	return s, root, dir, before
 }
 
 // TestPurge takes everything out again, also after the user has deleted parts by
@@ -214,9 +239,9 @@ func TestPurgeSparesTheUser(t *testing.T) {
 // it acknowledges is there.
 func TestPurgeBesideOthers(t *testing.T) {
 	t.Parallel()
-	rounds := 12
-	if testing.Short() {
-		rounds = 3
+	rounds := 4 // two with writers, two without
+	if soak() {
+		rounds = 50
 	}
 	env := testEnv(t)
 	dir := newRepo(t, env)

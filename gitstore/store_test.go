@@ -3,6 +3,7 @@ package gitstore
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,9 +41,72 @@ func git(t testing.TB, env []string, dir string, args ...string) string {
 func newRepo(t testing.TB, env []string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "r")
-	git(t, env, "", "init", "-q", "-b", "main", dir)
-	git(t, env, dir, "-c", "user.name=U", "-c", "user.email=u@example.com", "commit", "-q", "--allow-empty", "-m", "one")
+	copySeed(t, "repo", dir, func(dir string) {
+		git(t, env, "", "init", "-q", "-b", "main", "--template=", dir)
+		git(t, env, dir, "-c", "user.name=U", "-c", "user.email=u@example.com", "commit", "-q", "--allow-empty", "-m", "one")
+	})
 	return dir
+}
+
+// seeds are the directories that many tests begin with, each made once: copying is
+// cheaper than starting git several times.
+var seeds struct {
+	sync.Mutex
+	root string
+	made map[string]*sync.Once
+}
+
+// copySeed copies the seed of a name to dir, over what is there; who comes first makes it.
+func copySeed(t testing.TB, name, dir string, mk func(dir string)) {
+	t.Helper()
+	seeds.Lock()
+	if seeds.root == "" {
+		root, err := os.MkdirTemp("", "gitstore-seed-")
+		if err != nil {
+			seeds.Unlock()
+			t.Fatal(err)
+		}
+		seeds.root, seeds.made = root, map[string]*sync.Once{}
+	}
+	made := seeds.made[name]
+	if made == nil {
+		made = &sync.Once{}
+		seeds.made[name] = made
+	}
+	from := filepath.Join(seeds.root, name)
+	seeds.Unlock()
+	made.Do(func() { mk(from) })
+	copyTree(t, from, dir)
+}
+
+// copyTree copies directories and files, each with its mode.
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	if err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		name := filepath.Join(to, rel)
+		st, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(name, st.Mode().Perm())
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		os.Remove(name) // it may be read-only
+		return os.WriteFile(name, data, st.Mode().Perm())
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t testing.TB, env []string, dir string, opt Options) *Store {

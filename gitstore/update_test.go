@@ -162,7 +162,7 @@ func TestMovedForEver(t *testing.T) {
 	if got := contents(t, env, dir); len(got) != 1 {
 		t.Errorf("read %q", got)
 	}
-	for i := range 2 * MaxPacks { // a caller who does not give up
+	for i := range MaxPacks + 2 { // a caller who does not give up
 		lock := filepath.Join(dir, ".git", filepath.FromSlash(ref)) + ".lock"
 		writeFile(t, lock, "x")
 		hasty := open(t, env, dir, Options{LockWait: 40 * time.Millisecond})
