@@ -64,9 +64,9 @@ func shown(t *testing.T, out string, into map[string]int) (n int) {
 // TestWaitOnce: four send while one waits again and again, each time in a new process.
 // It is shown every message, and none twice.
 func TestWaitOnce(t *testing.T) {
-	each := 50
-	if testing.Short() {
-		each = 5
+	each := 12 // of four: tens of waits, most of which come while somebody sends
+	if soak() {
+		each = 200
 	}
 	y := newYard(t, 20)
 	me := y.agents[5]
@@ -99,9 +99,9 @@ func TestWaitOnce(t *testing.T) {
 // TestWaitKilled kills whoever waits or watches at random moments. It is shown every
 // message, and no more of them twice than it was killed.
 func TestWaitKilled(t *testing.T) {
-	each := 40
-	if testing.Short() {
-		each = 5
+	each := 15 // of two, meanwhile it is killed several times
+	if soak() {
+		each = 200
 	}
 	for _, verb := range []string{"wait", "watch"} {
 		t.Run(verb, func(t *testing.T) {
