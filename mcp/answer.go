@@ -15,11 +15,7 @@ import (
 // answer wraps what a tool returned: one text that is compact JSON, and the same as
 // structured content. A list stands in the text as it is and under "result" in the
 // structured content, which must be an object.
-func (c *call) answer(ctx context.Context, v any) *mcp.CallToolResult {
-	as, err := c.encoding()
-	if err != nil {
-		return failure(err)
-	}
+func (c *call) answer(ctx context.Context, v any, as encoding) *mcp.CallToolResult {
 	n, err := tree(v)
 	if err != nil {
 		return failure(err)

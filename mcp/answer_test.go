@@ -207,3 +207,40 @@ func TestTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestFormatFirst: a format that nobody knows is refused before anything is done.
+func TestFormatFirst(t *testing.T) {
+	blue, green := pair(t, Full)
+	for _, args := range []map[string]any{
+		{"to": "GreenCastle", "subject": "s", "body_md": "b", "format": "yaml"},
+		{"tool_name": "reply_message", "arguments": map[string]any{"message_id": "x", "body_md": "b", "format": "yaml"}},
+	} {
+		name := "send_message"
+		if args["tool_name"] != nil {
+			name = "call_extended_tool"
+			blue, _ = pair(t, Lean)
+		}
+		if e := blue.fails(name, args); !strings.Contains(e.Message, "yaml") {
+			t.Errorf("%+v", e)
+		}
+	}
+	var rows []any
+	green.call("fetch_inbox", nil, &rows)
+	if len(rows) != 0 {
+		t.Errorf("what was refused was sent: %v", rows)
+	}
+}
+
+// TestExtendedFormat: a hidden tool is asked for its format as it is by its own name.
+func TestExtendedFormat(t *testing.T) {
+	blue, _ := pair(t, Lean)
+	var hidden, named struct{ Format, Data string }
+	blue.call("whois", map[string]any{"format": "toon", "include_recent_commits": false}, &named)
+	blue.call("call_extended_tool", map[string]any{"tool_name": "whois", "arguments": map[string]any{"format": "toon", "include_recent_commits": false}},
+		&struct {
+			Result *struct{ Format, Data string } `json:"result"`
+		}{&hidden})
+	if named.Format != "toon" || hidden.Format != "toon" || !strings.Contains(hidden.Data, "BlueLake") {
+		t.Errorf("%+v, by its name %+v", hidden, named)
+	}
+}

@@ -90,12 +90,22 @@ func callExtendedTool(ctx context.Context, c *call) (any, error) {
 		e.Message = "Invalid arguments for " + name + ": " + e.Message
 		return nil, e
 	}
+	as, err := inner.encoding()
+	if err != nil {
+		return nil, err
+	}
 	v, err := t.run(ctx, &inner)
 	c.box, c.release, c.who = inner.box, inner.release, inner.who
 	if err != nil {
 		return nil, err
 	}
 	n, err := tree(v)
+	if err == nil && as.format == "toon" {
+		if c.lean {
+			fence(n)
+		}
+		n = as.wrap(n)
+	}
 	if err != nil || n.kind == '{' && slices.Equal(n.keys, []string{"result"}) {
 		return n, err
 	}

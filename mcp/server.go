@@ -154,10 +154,12 @@ func (s *Server) call(ctx context.Context, t *tool, given map[string]any, header
 	c := &call{server: s, tool: t, args: args, header: header, session: s.session(ctx), lean: s.profile == Lean}
 	defer c.close()
 	var res *mcp.CallToolResult
-	if v, err := t.run(ctx, c); err != nil {
+	if as, err := c.encoding(); err != nil { // before anything is done: an error says that nothing was
+		res = failure(err)
+	} else if v, err := t.run(ctx, c); err != nil {
 		res = failure(err)
 	} else {
-		res = c.answer(ctx, v)
+		res = c.answer(ctx, v, as)
 	}
 	s.stats.count(s.now(), c, res.IsError)
 	return res
