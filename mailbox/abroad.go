@@ -32,7 +32,19 @@ func (p *Projects) Send(ctx context.Context, b *Box, who Actor, d Draft) (SendRe
 	if err != nil {
 		return SendResult{}, err
 	}
-	out := SendResult{Deliveries: []Delivery{}}
+	if len(abroad) > 0 {
+		// Who sends, and which files, is of this project: in another one the same token
+		// would be wrong, and the same path another file.
+		given, err := b.vouched(who, d)
+		if err != nil {
+			return SendResult{}, err
+		}
+		for _, part := range abroad {
+			part.draft.Attach, part.draft.Paths, part.draft.SenderToken = given, nil, ""
+		}
+		here.Attach, here.Paths = given, nil
+	}
+	out := SendResult{Deliveries: []Delivery{}, VerifiedSender: d.SenderToken != ""}
 	if len(abroad) == 0 || d.Broadcast || len(here.To)+len(here.CC)+len(here.BCC) > 0 {
 		out, err = b.Send(ctx, who, here)
 		if unknown := unknownHere(err); len(unknown) > 0 {

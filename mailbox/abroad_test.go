@@ -169,3 +169,42 @@ func TestSendAbroadRefused(t *testing.T) {
 		t.Errorf("arrived %q", got)
 	}
 }
+
+// TestSendAbroadOwnThings: files are those of the project that the sender works in, and so
+// is the token; neither means anything where the mail goes.
+func TestSendAbroadOwnThings(t *testing.T) {
+	s := newShop(t)
+	red := s.agent("RedFox")
+	there := s.there.box.Project()
+	s.put("plan.txt", "from here")
+	s.there.put("plan.txt", "from there")
+	s.there.put("secret.txt", "only there")
+	d := Draft{To: []string{"GreenCastle@" + there.Slug}, Subject: "s", Body: "b", Paths: []string{"plan.txt"}}
+	r := s.sends(red, d)
+	data, err := s.there.box.Attachment(s.ctx, s.there.as("GreenCastle"), r.Deliveries[0].Payload.ID, "plan.txt")
+	if err != nil || string(data) != "from here" {
+		t.Errorf("%q, %v", data, err)
+	}
+	d.To = []string{"BlueLake", "GreenCastle@" + there.Slug}
+	if r := s.sends(red, d); r.Count != 2 || len(r.Warnings) != 0 || len(r.Deliveries[0].Payload.Attachments) != 1 || len(r.Deliveries[1].Payload.Attachments) != 1 {
+		t.Errorf("%+v", r)
+	}
+	d.Paths = []string{"secret.txt"}
+	_, err = s.p.Send(s.ctx, s.box, red, d)
+	wantCode(t, err, mail.NotFound)
+	d.Paths = nil
+
+	a, err := s.box.Register(s.ctx, RegisterRequest{Name: "RedFox", Program: "p", Model: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range [][]string{{"GreenCastle@" + there.Slug}, {"BlueLake", "GreenCastle@" + there.Slug}} {
+		d.To, d.SenderToken = to, a.RegistrationToken
+		if r := s.sends(red, d); r.Count != len(to) || !r.VerifiedSender || len(r.Warnings) != 0 {
+			t.Errorf("%q: %+v", to, r)
+		}
+		d.SenderToken = "wrong"
+		_, err := s.p.Send(s.ctx, s.box, red, d)
+		mustCode(t, err, mail.Denied, "INVALID_ARGUMENT")
+	}
+}

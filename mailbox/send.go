@@ -70,6 +70,17 @@ func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (Re
 	return ReplyResult{r.Deliveries[0].Payload, r.Deliveries, r.Count, r.VerifiedSender, r.Warnings}, nil
 }
 
+// vouched checks who sends, if there is a token, and returns all that is sent along.
+func (b *Box) vouched(who Actor, d Draft) ([]AttachFile, error) {
+	if d.SenderToken != "" {
+		if err := b.CheckToken(who, d.SenderToken); err != nil {
+			return nil, err
+		}
+	}
+	given, err := b.readFiles(d.Paths)
+	return slices.Concat(d.Attach, given), err
+}
+
 func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) (SendResult, error) {
 	warnings, err := d.check()
 	if err != nil {
@@ -78,16 +89,9 @@ func (b *Box) send(ctx context.Context, who Actor, d Draft, orig *mail.Message) 
 	if err := who.mayWrite(); err != nil {
 		return SendResult{}, err
 	}
-	if d.SenderToken != "" {
-		if err := b.CheckToken(who, d.SenderToken); err != nil {
-			return SendResult{}, err
-		}
-	}
-	given, err := b.readFiles(d.Paths)
-	if err != nil {
+	if d.Attach, err = b.vouched(who, d); err != nil {
 		return SendResult{}, err
 	}
-	d.Attach = slices.Concat(d.Attach, given)
 	// What reads far is done before the others have to wait.
 	b.store.Recall()
 	sn, err := b.snapshot(ctx)
