@@ -100,6 +100,10 @@ func (b *Box) ownFile(top, given string) (string, error) {
 	}
 	file, err := filepath.EvalSymlinks(filepath.Join(top, rel))
 	if err != nil {
+		// Through a link one could ask what is outside; one to nothing may lead anywhere.
+		if place, sure := resolve(filepath.Join(top, rel)); !sure || !within(top, place) {
+			return "", outside
+		}
 		return "", unreadable(given, err)
 	}
 	if rel, err = filepath.Rel(top, file); err != nil || !filepath.IsLocal(rel) {

@@ -47,7 +47,7 @@ func TestAttachPaths(t *testing.T) {
 	w.link(secret, "out.txt")
 	w.link(filepath.Dir(secret), "outdir")
 	w.link(".git", "g")
-	w.link("nowhere", "dangling")
+	w.link(filepath.Join(filepath.Dir(secret), "nowhere"), "dangling")
 	w.link("loop", "loop")
 	base := filepath.Base(filepath.Dir(secret))
 	up := "../../../../../../../../../../.." + secret
@@ -83,8 +83,9 @@ func TestAttachPaths(t *testing.T) {
 		{".", mail.Invalid, "not a file"},
 		{"big.bin", mail.Invalid, "larger than"},
 		{"absent.txt", mail.NotFound, "not found"},
-		{"dangling", mail.NotFound, "not found"},
-		{"loop", mail.Invalid, "cannot be read"},
+		{"outdir/absent.txt", mail.Invalid, "outside the work tree"},
+		{"dangling", mail.Invalid, "outside the work tree"},
+		{"loop", mail.Invalid, "outside the work tree"},
 		{"a\x00b", mail.Invalid, "cannot be read"},
 	}
 	for _, tc := range bad {

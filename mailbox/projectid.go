@@ -40,11 +40,7 @@ func (b *Box) Identity(ctx context.Context) (Identity, error) {
 
 // projectUID is the same in every clone if the repository, or its remote, says so.
 func (b *Box) projectUID(id Identity) string {
-	inTree := ""
-	if b.repo.TopLevel != "" {
-		inTree = readSmall(filepath.Join(b.repo.TopLevel, uidFile))
-	}
-	for _, uid := range []string{inTree, id.Discovery["project_uid"], readSmall(filepath.Join(b.repo.CommonDir, "agent-mail", "project-id"))} {
+	for _, uid := range []string{b.readTree(uidFile), id.Discovery["project_uid"], readSmall(filepath.Join(b.repo.CommonDir, "agent-mail", "project-id"))} {
 		if uid = oneLine(uid); uid != "" && len(uid) <= 128 && utf8.ValidString(uid) && !strings.ContainsFunc(uid, unicode.IsControl) {
 			return uid
 		}
@@ -66,10 +62,7 @@ func (b *Box) defaultBranch() string {
 // discovery reads the plain lines "key: value" of .agent-mail.yaml: project_uid and
 // product_uid are all that is known to stand there.
 func (b *Box) discovery() map[string]string {
-	if b.repo.TopLevel == "" {
-		return nil
-	}
-	data := readSmall(filepath.Join(b.repo.TopLevel, discoveryFile))
+	data := b.readTree(discoveryFile)
 	if data == "" {
 		return nil
 	}
@@ -90,12 +83,28 @@ func (b *Box) discovery() map[string]string {
 // maxSmall is how much is read of a file that is a few lines long.
 const maxSmall = 64 << 10
 
-// readSmall reads the beginning of a regular file, "" if there is none to be read.
-func readSmall(name string) string {
-	if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() {
+// readTree reads a file at the top of the work tree. What it says is told to whoever asks,
+// so a link out of the tree is not followed.
+func (b *Box) readTree(name string) string {
+	if b.repo.TopLevel == "" {
 		return ""
 	}
-	f, err := os.Open(name)
+	root, err := os.OpenRoot(b.repo.TopLevel)
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+	return beginning(name, root.Stat, root.Open)
+}
+
+func readSmall(name string) string { return beginning(name, os.Stat, os.Open) }
+
+// beginning reads the beginning of a regular file, "" if there is none to be read.
+func beginning(name string, stat func(string) (os.FileInfo, error), open func(string) (*os.File, error)) string {
+	if st, err := stat(name); err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
+	f, err := open(name)
 	if err != nil {
 		return ""
 	}

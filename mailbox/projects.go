@@ -234,8 +234,10 @@ func (p *Projects) findAt(ctx context.Context, path string, environ []string) (*
 	if err != nil {
 		return nil, err
 	}
-	if real, err := filepath.EvalSymlinks(repo.CommonDir); err != nil || !p.allowed(real) {
-		return nil, outsideRoots(path)
+	for _, dir := range []string{repo.CommonDir, cmp.Or(repo.TopLevel, repo.CommonDir)} { // core.worktree can be anywhere
+		if real, err := filepath.EvalSymlinks(dir); err != nil || !p.allowed(real) {
+			return nil, outsideRoots(path)
+		}
 	}
 	repo.Dir = cmp.Or(repo.TopLevel, repo.GitDir)
 	return repo, nil

@@ -212,6 +212,22 @@ func TestProjectUID(t *testing.T) {
 	if err != nil || len(id.Discovery) != 2 || id.Discovery["product_uid"] != "abc" {
 		t.Errorf("%v, %v", id.Discovery, err)
 	}
+	// What a link leads to outside the work tree is told to nobody.
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("password: secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".agent-mail.yaml", ".agent-mail-project-id"} {
+		if err := os.Remove(filepath.Join(w.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(secret, filepath.Join(w.dir, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	if id, err = w.box.Identity(w.ctx); err != nil || id.ProjectUID != "from-git-dir" || len(id.Discovery) != 0 {
+		t.Errorf("%q, %v, %v", id.ProjectUID, id.Discovery, err)
+	}
 	for url, want := range map[string]string{
 		"ssh://git@Example.org:22/a/b.git": "example.org/a/b", "https://example.org/a/b/": "example.org/a/b", "example.org:a/b": "example.org/a/b",
 		"/srv/git/a.git": "", "../a": "", `C:\git\a`: "", "file:///srv/a": "", "": "", "https://example.org": "", "./x:y": "",
@@ -315,12 +331,14 @@ func TestRoots(t *testing.T) {
 		}
 	}
 	w.git("-C", outside, "worktree", "add", "-q", filepath.Join(base, "served", "tree"))
+	w.git("init", "-q", "-b", "main", filepath.Join(base, "served", "away"))
+	w.git("-C", filepath.Join(base, "served", "away"), "config", "core.worktree", outside)
 	for _, key := range []string{inside, filepath.Join(root, "a"), slug(inside), filepath.Join(base, "served", "made"), slug(filepath.Join(base, "served", "made"))} {
 		opened(t, p, key)
 	}
 	said := ""
 	for _, key := range []string{outside, filepath.Join(base, "nothing"), filepath.Join(inside, "..", "..", "secret"), base, w.dir, "/", `C:\x`, filepath.Join(base, "served-too"),
-		filepath.Join(base, "made"), filepath.Join(root, "link"), filepath.Join(root, "dangling"), filepath.Join(root, "tree"), ""} {
+		filepath.Join(base, "made"), filepath.Join(root, "link"), filepath.Join(root, "dangling"), filepath.Join(root, "tree"), filepath.Join(root, "away"), ""} {
 		e := refused(t, p, key, mail.Denied, "CAPABILITY_DENIED")
 		if key == "" {
 			key = w.dir
