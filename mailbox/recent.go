@@ -42,7 +42,11 @@ func (b *Box) SummarizeRecent(ctx context.Context, who Actor, q RecentQuery) (Re
 	}
 	now := b.now()
 	start := hoursBefore(now, q.Hours)
-	for _, old := range b.storedSummaries() {
+	stored, err := b.storedSummaries(ctx)
+	if err != nil {
+		return RecentSummary{}, err
+	}
+	for _, old := range stored {
 		if old.StartTS.Time().Sub(start).Abs() <= summaryAlike && old.EndTS.Time().Sub(now).Abs() <= summaryAlike {
 			return RecentSummary{old, true}, nil
 		}
@@ -50,7 +54,7 @@ func (b *Box) SummarizeRecent(ctx context.Context, who Actor, q RecentQuery) (Re
 	var w writing
 	var name func(string) string
 	out := StoredSummary{StartTS: TS(start), EndTS: TS(now), CreatedTS: TS(now)}
-	err := b.indexed(ctx, func(v *view) error {
+	err = b.indexed(ctx, func(v *view) error {
 		name, out.ThreadIDs = v.d.Address, []string{}
 		letters, err := v.Recent(ctx, "", mail.At(start), index.Place{}, s.Messages)
 		if err != nil {
@@ -85,13 +89,13 @@ func (b *Box) SummarizeRecent(ctx context.Context, who Actor, q RecentQuery) (Re
 	}
 	out.SummaryText = string(text)
 	if out.MessageCount > 0 {
-		b.keepSummary(&out)
+		b.keepSummary(&out, w.messages)
 	}
 	return RecentSummary{out, false}, nil
 }
 
 // Summaries lists the stored ones that were made in the last hours, newest first.
-func (b *Box) Summaries(who Actor, hours float64, p Page) ([]StoredSummary, error) {
+func (b *Box) Summaries(ctx context.Context, who Actor, hours float64, p Page) ([]StoredSummary, error) {
 	if who.err != nil {
 		return nil, who.err
 	}
@@ -104,24 +108,42 @@ func (b *Box) Summaries(who Actor, hours float64, p Page) ([]StoredSummary, erro
 	}
 	list := []StoredSummary{}
 	since := hoursBefore(b.now(), hours)
-	for _, s := range b.storedSummaries() {
+	stored, err := b.storedSummaries(ctx)
+	for _, s := range stored {
 		if s.CreatedTS.Time().After(since) && len(list) < n {
 			list = append(list, s)
 		}
 	}
-	return list, nil
+	return list, err
 }
 
 func hoursBefore(t time.Time, hours float64) time.Time {
 	return t.Add(-time.Duration(math.Min(hours, summarySpan) * float64(time.Hour)))
 }
 
-// keepSummary stores a summary and gives it an id. Where nothing can be written it stays
-// without one.
-func (b *Box) keepSummary(s *StoredSummary) {
+// keptSummary is a summary as it is stored.
+type keptSummary struct {
+	StoredSummary
+	Of []source `json:"source_messages"`
+}
+
+// source is a message that a summary is of. When it is not shown any more, nor is what was
+// made of it.
+type source struct {
+	ID string `json:"id"`
+	By string `json:"by"`
+}
+
+// keepSummary stores a summary of some messages and gives it an id. Where nothing can be
+// written it stays without one.
+func (b *Box) keepSummary(s *StoredSummary, of []*mail.Message) {
 	id := mail.NewID(b.opt.Rand)
 	s.ID = &id
-	data, err := json.Marshal(s)
+	kept := keptSummary{StoredSummary: *s}
+	for _, m := range of {
+		kept.Of = append(kept.Of, source{m.ID, m.By})
+	}
+	data, err := json.Marshal(kept)
 	// Their names are in the order of time.
 	name := filepath.Join(summariesDir, fmt.Sprintf("%015d-%s.json", s.CreatedTS.Time().UnixMilli(), id))
 	if err == nil {
@@ -154,18 +176,32 @@ func (b *Box) summaryFiles() []string {
 	return files
 }
 
-// storedSummaries reads them, and passes over what is none.
-func (b *Box) storedSummaries() []StoredSummary {
+// storedSummaries reads them, the newest first, and passes over what is none, and what is
+// of a message that was redacted since.
+func (b *Box) storedSummaries(ctx context.Context) ([]StoredSummary, error) {
+	files := b.summaryFiles()
+	if len(files) == 0 {
+		return nil, nil
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := b.state(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
 	var list []StoredSummary
-	for _, f := range b.summaryFiles() {
-		if st, err := os.Stat(f); err != nil || st.Size() > summaryMost || len(list) == summariesKept {
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Size() > summaryMost || len(list) == summariesKept {
 			continue
 		}
 		data, err := os.ReadFile(f)
-		var s StoredSummary
-		if err == nil && json.Unmarshal(data, &s) == nil && s.ID != nil && mail.IsID(*s.ID) && s.ThreadIDs != nil {
-			list = append(list, s)
+		var s keptSummary
+		if err == nil && json.Unmarshal(data, &s) == nil && s.ID != nil && mail.IsID(*s.ID) && s.ThreadIDs != nil && len(s.Of) > 0 &&
+			!slices.ContainsFunc(s.Of, func(m source) bool { return st.Redacted[m.ID] || st.Deleted(m.By) }) {
+			list = append(list, s.StoredSummary)
 		}
 	}
-	return list
+	return list, nil
 }

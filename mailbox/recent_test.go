@@ -67,7 +67,7 @@ func TestSummarizeRecent(t *testing.T) {
 	again(false, 1)
 
 	// All are listed, the newest first, as they were given.
-	list, err := w.box.Summaries(blue, 24, Page{})
+	list, err := w.box.Summaries(w.ctx, blue, 24, Page{})
 	if err != nil || len(list) != 3 || *list[2].ID != *first.ID || !list[0].CreatedTS.Time().After(list[2].CreatedTS.Time()) {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -76,11 +76,11 @@ func TestSummarizeRecent(t *testing.T) {
 	if string(one) != string(two) {
 		t.Errorf("given %s\nlisted %s", one, two)
 	}
-	if list, err := w.box.Summaries(blue, 24, Page{N: 1}); err != nil || len(list) != 1 {
+	if list, err := w.box.Summaries(w.ctx, blue, 24, Page{N: 1}); err != nil || len(list) != 1 {
 		t.Errorf("%d, %v", len(list), err)
 	}
 	w.pass(48 * time.Hour)
-	if list, err := w.box.Summaries(blue, 24, Page{}); err != nil || list == nil || len(list) != 0 {
+	if list, err := w.box.Summaries(w.ctx, blue, 24, Page{}); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}
 
@@ -95,7 +95,7 @@ func TestSummarizeRecent(t *testing.T) {
 		w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "s", Body: "- more"})
 		ask(1)
 	}
-	list, err = w.box.Summaries(blue, 1000, Page{N: MaxLimit})
+	list, err = w.box.Summaries(w.ctx, blue, 1000, Page{N: MaxLimit})
 	files, rerr := os.ReadDir(dir)
 	if err != nil || rerr != nil || len(list) > summariesKept || len(list) < summariesKept-4 || len(files) != summariesKept+1 {
 		t.Errorf("%d listed, %d files, %v, %v", len(list), len(files), err, rerr)
@@ -105,7 +105,7 @@ func TestSummarizeRecent(t *testing.T) {
 	for _, hours := range []float64{0, -1, math.NaN(), math.Inf(-1)} {
 		_, err := w.box.SummarizeRecent(w.ctx, blue, RecentQuery{Hours: hours})
 		mustCode(t, err, mail.Invalid, "INVALID_ARGUMENT")
-		_, err = w.box.Summaries(blue, hours, Page{})
+		_, err = w.box.Summaries(w.ctx, blue, hours, Page{})
 		mustCode(t, err, mail.Invalid, "INVALID_ARGUMENT")
 	}
 	if s := ask(math.Inf(1)); s.MessageCount != summariesKept+9 {
@@ -113,12 +113,12 @@ func TestSummarizeRecent(t *testing.T) {
 	}
 	_, err = w.box.SummarizeRecent(w.ctx, blue, RecentQuery{Hours: 1, Messages: -1})
 	mustCode(t, err, mail.Invalid, "INVALID_LIMIT")
-	_, err = w.box.Summaries(blue, 1, Page{N: -1})
+	_, err = w.box.Summaries(w.ctx, blue, 1, Page{N: -1})
 	mustCode(t, err, mail.Invalid, "INVALID_LIMIT")
 	bad, _ := w.box.Who(w.ctx, Caller{As: "Nobody"})
 	_, err = w.box.SummarizeRecent(w.ctx, bad, RecentQuery{Hours: 1})
 	wantCode(t, err, mail.NotFound)
-	_, err = w.box.Summaries(bad, 1, Page{})
+	_, err = w.box.Summaries(w.ctx, bad, 1, Page{})
 	wantCode(t, err, mail.NotFound)
 }
 
@@ -194,5 +194,52 @@ func TestSummaryExamples(t *testing.T) {
 		if e.ID != ids[i] || e.Subject != fmt.Sprint("s", i) || e.From != "BlueLake" || e.CreatedTS.Time().IsZero() {
 			t.Errorf("%+v", e)
 		}
+	}
+}
+
+// TestSummarizeRecentRedacted: a summary does not say what a message said that is not shown
+// any more.
+func TestSummarizeRecentRedacted(t *testing.T) {
+	t.Parallel()
+	w := summarizing(t)
+	blue, green := w.agent("BlueLake"), w.agent("GreenCastle")
+	ask := func() RecentSummary {
+		t.Helper()
+		s, err := w.box.SummarizeRecent(w.ctx, green, RecentQuery{Hours: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	kept := func(want int) {
+		t.Helper()
+		list, err := w.box.Summaries(w.ctx, green, 100, Page{})
+		data, _ := json.Marshal(list)
+		if err != nil || len(list) != want || want == 0 && strings.Contains(string(data), "secret") {
+			t.Errorf("kept %s, %v", data, err)
+		}
+	}
+	w.deliver(blue, Draft{To: []string{"GreenCastle"}, Subject: "s", Body: "- secret point"})
+	w.pass(30 * time.Hour)
+	w.deliver(green, Draft{To: []string{"BlueLake"}, Subject: "s", Body: "- other secret"})
+	if s := ask(); !strings.Contains(s.SummaryText, "secret point") || !ask().Cached {
+		t.Fatalf("%+v", s)
+	}
+	kept(1)
+	if _, err := w.box.Purge(w.ctx, blue, PurgeRequest{Older: 24 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	kept(0)
+	if s := ask(); s.Cached || strings.Contains(s.SummaryText, "secret point") || !strings.Contains(s.SummaryText, "other secret") {
+		t.Errorf("after the purge: %+v", s)
+	}
+	kept(1)
+	if _, err := w.box.DeleteAgent(w.ctx, blue, "GreenCastle"); err != nil {
+		t.Fatal(err)
+	}
+	green = blue
+	kept(0)
+	if s := ask(); s.Cached || s.MessageCount != 0 {
+		t.Errorf("after the agent: %+v", s)
 	}
 }

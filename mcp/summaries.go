@@ -126,5 +126,5 @@ func fetchSummary(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.Summaries(who, c.number("since_hours"), page)
+	return b.Summaries(ctx, who, c.number("since_hours"), page)
 }
