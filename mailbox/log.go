@@ -196,7 +196,7 @@ func event(d *mail.Directory, r mail.Record) Event {
 	switch r := r.(type) {
 	case *mail.Message:
 		e.Kind, e.Message, e.Thread = "message", r.ID, r.ThreadKey()
-		e.To = addresses(d, append(slices.Clone(r.To), r.CC...))
+		e.To, e.Blind = addresses(d, append(slices.Clone(r.To), r.CC...)), addresses(d, r.BCC)
 		e.Summary = fmt.Sprintf("to %s: %s", briefList(e.To), clip(r.Subject, 80))
 	case *mail.AgentChange:
 		switch {

@@ -803,6 +803,7 @@ type Event struct {
 	Leases  []string `json:"leases,omitempty"`
 	Paths   []string `json:"paths,omitempty"` // patterns or paths
 	To      []string `json:"to,omitempty"`
+	Blind   []string `json:"-"` // who else has the message; nobody is told but they
 }
 
 // LogQuery says which events to list.

@@ -116,7 +116,7 @@ func (r *resource) changedBy(e mailbox.Event, args map[string]any) bool {
 	case r.arg != "agent" || agent == "":
 		return true
 	case of("message"):
-		return len(e.To) == 0 || strings.EqualFold(e.Agent, agent) || slices.ContainsFunc(e.To, func(to string) bool { return strings.EqualFold(to, agent) })
+		return strings.EqualFold(e.Agent, agent) || slices.ContainsFunc(slices.Concat(e.To, e.Blind), func(to string) bool { return strings.EqualFold(to, agent) })
 	}
 	return of("read", "ack", "redact", "delete", "unknown")
 }

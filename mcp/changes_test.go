@@ -65,6 +65,12 @@ func TestSubscribed(t *testing.T) {
 	if !ok || r.Method != "notifications/resources/updated" {
 		t.Fatalf("%v, %+v", ok, r)
 	}
+	if _, err := b.Send(t.Context(), blue, mailbox.Draft{To: []string{"BlueLake"}, BCC: []string{"GreenCastle"}, Subject: "s", Body: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := green.next(t, 5*time.Second); !ok || r.Method != "notifications/resources/updated" {
+		t.Fatalf("of a blind copy: %v, %+v", ok, r)
+	}
 	if r := green.request("resources/unsubscribe", map[string]any{"uri": "resource://inbox/GreenCastle"}); r.Error != nil {
 		t.Fatal(r.Error.Message)
 	}
