@@ -77,29 +77,31 @@ func (s *Server) addResources(hooks *server.Hooks) {
 }
 
 // read answers resources/read.
-func (s *Server) read(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+func (s *Server) read(ctx context.Context, req mcp.ReadResourceRequest) (_ []mcp.ResourceContents, err error) {
 	uri, _ := req.Params.Arguments["uri"].(string)
+	defer func() { err = protocolError(err) }()
+	defer s.catch("resources/read", &err)
 	r, given, err := s.address(uri)
 	if err != nil {
-		return nil, protocolError(err)
+		return nil, err
 	}
 	args, err := r.check(given)
 	if err != nil {
-		return nil, protocolError(err)
+		return nil, err
 	}
 	c := &call{server: s, tool: &r.tool, args: args, header: req.Header, session: s.session(ctx)}
 	as, err := c.encoding()
 	if err != nil {
-		return nil, protocolError(err)
+		return nil, err
 	}
 	defer c.close()
 	v, err := r.run(ctx, c)
 	if err != nil {
-		return nil, protocolError(err)
+		return nil, err
 	}
 	n, err := tree(v)
 	if err != nil {
-		return nil, protocolError(err)
+		return nil, err
 	}
 	if as.format == "toon" {
 		n = as.wrap(n)
@@ -109,6 +111,9 @@ func (s *Server) read(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.R
 
 // protocolError is an error as resources/read can tell it: one text.
 func protocolError(err error) error {
+	if err == nil {
+		return nil
+	}
 	e := mail.AsError(err)
 	s := fmt.Sprintf("%s [%s]", e.Message, e.Code)
 	if len(e.Hints) > 0 {

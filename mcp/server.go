@@ -131,18 +131,27 @@ func (s *Server) nameNear(_ context.Context, _ any, r *mcp.CallToolRequest) {
 // would lose code, hint and details.
 func (s *Server) handle(t *tool) server.ToolHandlerFunc {
 	return func(ctx context.Context, r mcp.CallToolRequest) (res *mcp.CallToolResult, _ error) {
+		var fault error
 		defer func() {
-			if p := recover(); p != nil {
-				s.opt.Log.Printf("fault in %s: %v\n%s", t.name, p, debug.Stack())
-				res = failure(mail.Errorf(mail.Internal, "fault in git-agentmail: %v", p).Hint("git agentmail doctor"))
+			if fault != nil {
+				res = failure(fault)
 			}
 		}()
+		defer s.catch(t.name, &fault)
 		given, ok := r.Params.Arguments.(map[string]any)
 		if !ok && r.Params.Arguments != nil {
 			return failure(mail.Errorf(mail.Invalid, "%s: arguments is an object, not %s", t.name, shorten(r.Params.Arguments)).
 				Typed("TYPE_ERROR").Hint("%s", t.example())), nil
 		}
 		return s.call(withThread(ctx, r.Params.Meta), t, given, r.Header), nil
+	}
+}
+
+// catch makes a fault of ours the answer to one call: others are served by this process too.
+func (s *Server) catch(what string, err *error) {
+	if p := recover(); p != nil {
+		s.opt.Log.Printf("fault in %s: %v\n%s", what, p, debug.Stack())
+		*err = mail.Errorf(mail.Internal, "fault in git-agentmail: %v", p).Hint("git agentmail doctor")
 	}
 }
 

@@ -1,8 +1,12 @@
 package mcp
 
 import (
+	"context"
 	"encoding/json"
+	"strings"
 	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // TestSession: two agents in one repository, each through a server of its own.
@@ -60,4 +64,23 @@ func TestNobody(t *testing.T) {
 	}
 	c.call("register_agent", map[string]any{}, nil)
 	c.call("fetch_inbox", nil, nil)
+}
+
+// TestFault: a fault of ours is the answer to the call that met it, and to no other.
+func TestFault(t *testing.T) {
+	s := New(options(t, t.TempDir(), environ(t), Lean))
+	defer s.Close()
+	broken := tool{name: "resource://broken", run: func(context.Context, *call) (any, error) { panic("broken") }}
+	s.resources = append(s.resources, &resource{tool: broken})
+	res, err := s.handle(&broken)(t.Context(), mcp.CallToolRequest{})
+	if err != nil || !res.IsError {
+		t.Errorf("%+v, %v", res, err)
+	}
+	_, err = s.read(t.Context(), mcp.ReadResourceRequest{Params: mcp.ReadResourceParams{Arguments: map[string]any{"uri": broken.name}}})
+	if err == nil || !strings.Contains(err.Error(), "[internal]") || !strings.Contains(err.Error(), "doctor") {
+		t.Errorf("%v", err)
+	}
+	if _, err = s.prompt(prompt{tool: broken})(t.Context(), mcp.GetPromptRequest{}); err == nil || !strings.Contains(err.Error(), "[internal]") {
+		t.Errorf("%v", err)
+	}
 }
