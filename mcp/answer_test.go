@@ -36,6 +36,16 @@ func TestFence(t *testing.T) {
 			if len(rows) != 1 {
 				t.Fatalf("%d rows", len(rows))
 			}
+			var read struct {
+				Messages []struct {
+					Body  string `json:"body_md"`
+					Fence string `json:"body_fence"`
+				}
+			}
+			green.read("resource://inbox/GreenCastle?include_bodies=true", &read)
+			if len(read.Messages) != 1 || (read.Messages[0].Fence == "") != (rows[0].Fence == "") || read.Messages[0].Fence == rows[0].Fence && p == Lean || !strings.Contains(read.Messages[0].Body, body) {
+				t.Errorf("%s: as a resource %+v", p, read)
+			}
 			switch r := rows[0]; {
 			case p != Lean && (r.Body != body || r.Fence != ""):
 				t.Errorf("%s: got %+v", p, r)

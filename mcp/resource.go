@@ -103,6 +103,9 @@ func (s *Server) read(ctx context.Context, req mcp.ReadResourceRequest) (_ []mcp
 	if err != nil {
 		return nil, err
 	}
+	if s.profile == Lean {
+		fence(n)
+	}
 	if as.format == "toon" {
 		n = as.wrap(n)
 	}
