@@ -235,7 +235,7 @@ func (o Options) files(name string) []file {
 		home := o.or("CODEX_HOME", ".codex")
 		return []file{
 			{client: name, path: o.in(".codex/config.toml", filepath.Join(home, "config.toml")),
-				contents: []content{table{"server " + nameOr(o.Name), nameOr(o.Name), []string{o.Command, "mcp"}}}},
+				contents: []content{table{"server " + nameOr(o.Name), nameOr(o.Name), []string{o.Command, "mcp"}, o.Name == ""}}},
 			{client: name, path: o.in(".codex/hooks.json", filepath.Join(home, "hooks.json")),
 				contents: o.groups("PreToolUse", "apply_patch|Edit|Write", "SessionStart", "PostToolUse", 10, "")},
 		}

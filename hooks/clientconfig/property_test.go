@@ -239,7 +239,7 @@ func TestTOMLIsIdentity(t *testing.T) {
 			before = bytes.TrimRight(before, "\r\n")
 		}
 		there := len(before) > 0 || rapid.Bool().Draw(t, "there")
-		c := table{"server", "agentmail", []string{"git-agentmail", "mcp"}}
+		c := table{"server", "agentmail", []string{"git-agentmail", "mcp"}, false}
 		after := putIn(t, before, []content{c}, there)
 		all, err := servers(bytes.TrimPrefix(after, byteOrderMark))
 		if err != nil || !isServer(all["agentmail"]) {

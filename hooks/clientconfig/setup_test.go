@@ -312,7 +312,7 @@ func TestBytes(t *testing.T) {
 			"{\n  \"hooks\": {\n    \"Pre\": [\n      {\"command\": \"o\"},\n      {\n        \"command\": \"x\"\n      }\n    ]\n  }\n}\n"},
 		{"an event", hook, "{\n  \"hooks\": {\n    \"Post\": []\n  }\n}\n",
 			"{\n  \"hooks\": {\n    \"Post\": [],\n    \"Pre\": [\n      {\n        \"command\": \"x\"\n      }\n    ]\n  }\n}\n"},
-		{"a table", table{"", "agentmail", []string{`C:\a b\git-agentmail.exe`, "mcp"}}, "a = 1\n",
+		{"a table", table{"", "agentmail", []string{`C:\a b\git-agentmail.exe`, "mcp"}, false}, "a = 1\n",
 			"a = 1\n\n" + tomlBegin + "\n[mcp_servers.agentmail]\ncommand = \"C:\\\\a b\\\\git-agentmail.exe\"\nargs = [\"mcp\"]\nenv_vars = [\"AGENTMAIL_AGENT\", \"AGENT_NAME\"]\n" + tomlEnd + "\n"},
 	} {
 		after, err := x.c.add([]byte(x.before), true)
@@ -519,6 +519,15 @@ func TestNames(t *testing.T) {
 	if two[".mcp.json"] == one[".mcp.json"] || two[filepath.Join(".codex", "config.toml")] == one[filepath.Join(".codex", "config.toml")] {
 		t.Error("the second name is not there")
 	}
+	takeAway(t, o, "claude", "codex")
+	for file, text := range tree(t, o.Root) {
+		if (file == ".mcp.json" || filepath.Base(file) == "config.toml") && text != one[file] {
+			t.Errorf("the second out: %s is\n%s\nand was\n%s", file, text, one[file])
+		}
+	}
+	setUp(t, o, "claude", "codex")
+	o.Name = DefaultName
+	takeAway(t, o, "codex")
 	o.Name = ""
 	takeAway(t, o, "claude", "codex")
 	sameTree(t, "both out", before, tree(t, o.Root))

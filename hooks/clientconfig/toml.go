@@ -21,6 +21,7 @@ type table struct {
 	about   string
 	name    string
 	command []string
+	any     bool // when taking out, whatever name it has
 }
 
 func (t table) what() string { return t.about }
@@ -110,7 +111,7 @@ func quoteTOML(s string) string { return string(encode(s)) }
 
 func (t table) remove(data []byte) ([]byte, bool, error) {
 	for {
-		from, to, fresh, ok := block(data)
+		from, to, fresh, ok := t.block(data)
 		if !ok {
 			return data, false, nil
 		}
@@ -132,15 +133,19 @@ func (t table) remove(data []byte) ([]byte, bool, error) {
 	}
 }
 
-// block finds the last of our blocks.
-func block(data []byte) (from, to int, fresh, ok bool) {
-	at, begin, isFresh := 0, -1, false
+// block finds the last of our blocks that is about this server.
+func (t table) block(data []byte) (from, to int, fresh, ok bool) {
+	at, begin, isFresh, named := 0, -1, false, false
 	for l := range bytes.Lines(data) {
 		switch line := strings.TrimRight(string(l), " \t\r\n"); {
 		case line == tomlBegin, line == tomlFresh:
-			begin, isFresh = at, line == tomlFresh
+			begin, isFresh, named = at, line == tomlFresh, false
+		case line == "[mcp_servers."+t.name+"]":
+			named = true
 		case line == tomlEnd && begin >= 0:
-			from, to, fresh, ok = begin, at+len(l), isFresh, true
+			if named || t.any {
+				from, to, fresh, ok = begin, at+len(l), isFresh, true
+			}
 			begin = -1
 		}
 		at += len(l)
