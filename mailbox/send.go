@@ -62,7 +62,7 @@ func (b *Box) Reply(ctx context.Context, who Actor, id string, d ReplyDraft) (Re
 	r, err := b.send(ctx, who, Draft{
 		To: d.To, CC: d.CC, BCC: d.BCC, Subject: subject, Body: d.Body, Thread: orig.ThreadKey(),
 		Importance: orig.Importance, AckRequired: orig.AckRequired, Topic: orig.Topic,
-		IdempotencyKey: d.IdempotencyKey, ReplyTo: orig.ID,
+		IdempotencyKey: d.IdempotencyKey, ReplyTo: orig.ID, Paths: d.Paths, WebP: d.WebP, SenderToken: d.SenderToken,
 	}, orig)
 	if err != nil {
 		return ReplyResult{}, err

@@ -377,6 +377,11 @@ type ReplyDraft struct {
 	Body           string
 	SubjectPrefix  string // "" means "Re:"; added once
 	IdempotencyKey string
+
+	// As in Draft.
+	Paths       []string
+	WebP        *bool
+	SenderToken string
 }
 
 // Delivery is a message in the mailbox of one project.

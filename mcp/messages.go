@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 
+	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
@@ -114,7 +115,11 @@ func sendMessage(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	if c.given("reply_to") {
-		r, err := b.Reply(ctx, who, c.text("reply_to"), mailbox.ReplyDraft{To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"), Body: c.text("body_md")})
+		if c.boolean("broadcast") {
+			return nil, mail.Errorf(mail.Invalid, "%s: broadcast and reply_to do not go together", c.tool.name).With("argument", "broadcast").Hint("leave reply_to out, and name the thread by thread_id")
+		}
+		r, err := b.Reply(ctx, who, c.text("reply_to"), mailbox.ReplyDraft{To: c.texts("to"), CC: c.texts("cc"), BCC: c.texts("bcc"), Body: c.text("body_md"),
+			Paths: c.texts("attachment_paths"), WebP: maybe[bool](c, "convert_images"), SenderToken: c.text("sender_token")})
 		if c.lean {
 			r.Message, r.Deliveries = mailbox.Message{ID: r.ID, ThreadID: r.ThreadID}, withoutBodies(r.Deliveries)
 		}

@@ -182,6 +182,30 @@ func TestAttachmentPaths(t *testing.T) {
 	blue.wrong([]wrong{{"send_message", dict{"to": "GreenCastle", "subject": "s", "body_md": "b", "attachment_paths": []string{"absent"}}, "NOT_FOUND", "not found"}})
 }
 
+// TestReplyTo: what send_message takes along goes along with a reply too, or is refused.
+func TestReplyTo(t *testing.T) {
+	dir, blue, green := neighbours(t)
+	if err := os.WriteFile(filepath.Join(dir, "a.log"), []byte("text"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := blue.send(dict{})
+	var r dict
+	green.call("send_message", dict{"reply_to": id, "body_md": "b", "attachment_paths": []string{"a.log"}}, &r)
+	if list := r["attachments"].([]any); len(list) != 1 || list[0].(dict)["name"] != "a.log" {
+		t.Errorf("%v", r)
+	}
+	green.wrong([]wrong{
+		{"send_message", dict{"reply_to": id, "body_md": "b", "attachment_paths": []string{"absent"}}, "NOT_FOUND", "not found"},
+		{"send_message", dict{"reply_to": id, "body_md": "b", "sender_token": "wrong"}, "INVALID_ARGUMENT", "token"},
+		{"send_message", dict{"reply_to": id, "body_md": "b", "broadcast": true}, "INVALID_ARGUMENT", "broadcast"},
+	})
+	var inbox []any
+	blue.call("fetch_inbox", nil, &inbox)
+	if len(inbox) != 1 {
+		t.Errorf("what was refused was sent: %v", inbox)
+	}
+}
+
 func TestContactRules(t *testing.T) {
 	dir, _, green := neighbours(t)
 	env := environ(t)
