@@ -170,12 +170,14 @@ func TestSearchMailbox(t *testing.T) {
 func TestNewPage(t *testing.T) {
 	t.Parallel()
 	for n, ok := range map[int]bool{-1: false, 0: false, 1: true, 1000: true, 1 << 30: true} {
-		p, err := NewPage(n)
-		if ok != (err == nil) || p.N != n {
+		p, err := NewPage("limit", n)
+		if ok != (err == nil) || ok && p.N != n {
 			t.Errorf("%d: %+v, %v", n, p, err)
 		}
 		if err != nil {
-			mustCode(t, err, mail.Invalid, "INVALID_LIMIT")
+			if e := mustCode(t, err, mail.Invalid, "INVALID_LIMIT"); e.Details["argument"] != "limit" {
+				t.Errorf("%v", e.Details)
+			}
 		}
 	}
 }

@@ -91,15 +91,13 @@ func (b *Box) inboxRow(d *mail.Directory, m *mail.Message, agent string, done ma
 	return row
 }
 
-// NewPage is the page of the newest n, for a caller who has said n: there 0 is not the
-// default but a mistake.
-func NewPage(n int) (Page, error) {
-	p := Page{N: n}
-	if n == 0 {
-		return p, mail.Errorf(mail.Invalid, "limit 0 is below 1").Typed("INVALID_LIMIT")
+// NewPage is the page of the newest n, for a caller who has said n by an argument of that
+// name: there 0 is not the default but a mistake.
+func NewPage(argument string, n int) (Page, error) {
+	if n < 1 {
+		return Page{}, mail.Errorf(mail.Invalid, "%s %d is below 1", argument, n).Typed("INVALID_LIMIT").With("argument", argument)
 	}
-	_, err := p.limit()
-	return p, err
+	return Page{N: n}, nil
 }
 
 func (p Page) limit() (int, error) {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -119,7 +120,7 @@ func (b *Box) Windows(context.Context) (Windows, error) {
 		return out, asMail(err)
 	}
 	list := windows(data)
-	slices.SortStableFunc(list, func(x, y window) int { return int(y.LastActive - x.LastActive) })
+	slices.SortStableFunc(list, func(x, y window) int { return cmp.Compare(y.LastActive, x.LastActive) })
 	for _, w := range list {
 		if b.windowLive(w) {
 			out.Identities = append(out.Identities, Window{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 	"github.com/mark3labs/mcp-go/server"
 )
@@ -134,12 +133,13 @@ func registerAgent(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := mailbox.InboxQuery{Urgent: c.boolean("inbox_urgent_only"), Bodies: c.boolean("inbox_include_bodies"), Page: mailbox.Page{N: c.integer("inbox_limit")}}
-	if q.Since, err = c.time("inbox_since_ts"); err != nil {
+	page, err := c.page("inbox_limit")
+	if err != nil {
 		return nil, err
 	}
-	if q.N < 1 {
-		return nil, mail.Errorf(mail.Invalid, "inbox_limit %d is below 1", q.N).Typed("INVALID_LIMIT")
+	q := mailbox.InboxQuery{Urgent: c.boolean("inbox_urgent_only"), Bodies: c.boolean("inbox_include_bodies"), Page: page}
+	if q.Since, err = c.time("inbox_since_ts"); err != nil {
+		return nil, err
 	}
 	r := c.registration(ctx)
 	r.Name, r.Reclaim, r.Window = c.text("name"), c.boolean("force_reclaim"), c.window()

@@ -210,6 +210,13 @@ func (c *call) seconds(name string) time.Duration {
 	return time.Duration(c.integer(name)) * time.Second
 }
 
+// span is a length of time that was given or has a default: none of it is not "the
+// default" here, as it is to the mailbox, which makes the least it allows of this.
+func (c *call) span(name string) time.Duration { return max(c.seconds(name), time.Second) }
+
+// page is how much of a list an argument asks for.
+func (c *call) page(name string) (mailbox.Page, error) { return mailbox.NewPage(name, c.integer(name)) }
+
 // time returns a moment, zero if none is given.
 func (c *call) time(name string) (time.Time, error) {
 	s := c.text(name)

@@ -3,7 +3,6 @@ package mcp
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
@@ -95,7 +94,3 @@ func respondContact(ctx context.Context, c *call) (any, error) {
 	}
 	return b.RespondContact(ctx, who, c.text("from_agent"), c.boolean("accept"), c.span("ttl_seconds"))
 }
-
-// span is a length of time that was given or has a default: none of it is not "the
-// default" here, as it is to the mailbox, which makes the least it allows of this.
-func (c *call) span(name string) time.Duration { return max(c.seconds(name), time.Second) }

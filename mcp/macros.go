@@ -5,7 +5,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
@@ -82,17 +81,8 @@ var macroTools = []tool{
 	},
 }
 
-// inboxPage reads how much of the inbox is wanted.
-func (c *call) inboxPage() (mailbox.Page, error) {
-	n := c.integer("inbox_limit")
-	if n < 1 {
-		return mailbox.Page{}, mail.Errorf(mail.Invalid, "inbox_limit %d is below 1", n).Typed("INVALID_LIMIT").With("argument", "inbox_limit")
-	}
-	return mailbox.Page{N: n}, nil
-}
-
 func startSession(ctx context.Context, c *call) (any, error) {
-	page, err := c.inboxPage()
+	page, err := c.page("inbox_limit")
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +99,7 @@ func startSession(ctx context.Context, c *call) (any, error) {
 }
 
 func prepareThread(ctx context.Context, c *call) (any, error) {
-	page, err := c.inboxPage()
+	page, err := c.page("inbox_limit")
 	if err != nil {
 		return nil, err
 	}

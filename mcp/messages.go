@@ -168,7 +168,7 @@ func fetchInbox(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := mailbox.NewPage(c.integer("limit"))
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/git-agentmail/git-agentmail/mail"
 	"github.com/git-agentmail/git-agentmail/mailbox"
 )
 
@@ -75,17 +74,8 @@ func linkProduct(ctx context.Context, c *call) (any, error) {
 	return c.server.projects.LinkProduct(ctx, c.text("product_key"), b, who)
 }
 
-// page is the limit that the call gives, which must be one: 0 is not "the default".
-func (c *call) page() (mailbox.Page, error) {
-	n := c.integer("limit")
-	if n < 1 {
-		return mailbox.Page{}, mail.Errorf(mail.Invalid, "limit %d is below 1", n).Typed("INVALID_LIMIT")
-	}
-	return mailbox.Page{N: n}, nil
-}
-
 func searchProduct(ctx context.Context, c *call) (any, error) {
-	page, err := c.page()
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +98,7 @@ func searchProduct(ctx context.Context, c *call) (any, error) {
 }
 
 func inboxProduct(ctx context.Context, c *call) (any, error) {
-	page, err := c.page()
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}

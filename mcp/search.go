@@ -43,7 +43,7 @@ func searchMessages(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := mailbox.NewPage(c.integer("limit"))
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func searchMailbox(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := mailbox.NewPage(c.integer("limit"))
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}

@@ -199,7 +199,7 @@ func TestSummarizeRecent(t *testing.T) {
 	green.wrong([]wrong{
 		{"summarize_recent", dict{"since_hours": 0}, "INVALID_ARGUMENT", "since_hours"},
 		{"summarize_recent", dict{"since_hours": "1"}, "TYPE_ERROR", "since_hours"},
-		{"summarize_recent", dict{"max_messages": 0}, "INVALID_LIMIT", "limit"},
+		{"summarize_recent", dict{"max_messages": 0}, "INVALID_LIMIT", "max_messages"},
 		{"fetch_summary", dict{"since_hours": -1}, "INVALID_ARGUMENT", "since_hours"},
 		{"fetch_summary", dict{"limit": 0}, "INVALID_LIMIT", "limit"},
 	})

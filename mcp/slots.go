@@ -35,7 +35,7 @@ func acquireSlot(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.AcquireSlot(ctx, who, mailbox.SlotRequest{Slot: c.text("slot"), TTL: max(c.seconds("ttl_seconds"), 1), Shared: !c.boolean("exclusive")})
+	return b.AcquireSlot(ctx, who, mailbox.SlotRequest{Slot: c.text("slot"), TTL: c.span("ttl_seconds"), Shared: !c.boolean("exclusive")})
 }
 
 func renewSlot(ctx context.Context, c *call) (any, error) {
@@ -43,7 +43,7 @@ func renewSlot(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.RenewSlot(ctx, who, c.text("slot"), max(c.seconds("extend_seconds"), 1))
+	return b.RenewSlot(ctx, who, c.text("slot"), c.span("extend_seconds"))
 }
 
 func releaseSlot(ctx context.Context, c *call) (any, error) {

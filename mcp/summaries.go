@@ -71,7 +71,7 @@ func (c *call) worded(q mailbox.SummaryQuery) mailbox.SummaryQuery {
 }
 
 func (c *call) summaryQuery() (mailbox.SummaryQuery, error) {
-	page, err := mailbox.NewPage(c.integer("per_thread_limit"))
+	page, err := c.page("per_thread_limit")
 	return c.worded(mailbox.SummaryQuery{Messages: page.N}), err
 }
 
@@ -109,7 +109,7 @@ func summarizeRecent(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := mailbox.NewPage(c.integer("max_messages"))
+	page, err := c.page("max_messages")
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func fetchSummary(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := mailbox.NewPage(c.integer("limit"))
+	page, err := c.page("limit")
 	if err != nil {
 		return nil, err
 	}
