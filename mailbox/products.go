@@ -32,13 +32,8 @@ func (p *Projects) EnsureProduct(ctx context.Context, key, name string) (Product
 		return Product{}, mail.Errorf(mail.Invalid, "a product needs a key or a name").Hint("git agentmail product ensure NAME")
 	}
 	for _, s := range []string{key, name} {
-		mark := mail.Placeholder(s)
-		switch {
-		case mark != "":
-			return Product{}, mail.Errorf(mail.Invalid, "%q is a placeholder (%s), not a product", clip(s, 80), mark).Typed("CONFIGURATION_ERROR").
-				With("detected_placeholder", mark).With("fix_hint", "give the product a name of its own")
-		case len(s) > maxProductName || !utf8.ValidString(s) || oneLine(s) != s:
-			return Product{}, mail.Errorf(mail.Invalid, "the product %q is longer than %d bytes or no single line", clip(s, 40), maxProductName)
+		if err := checkProduct(s); err != nil {
+			return Product{}, err
 		}
 	}
 	all := p.products(ctx)
@@ -72,6 +67,19 @@ func (p *Projects) EnsureProduct(ctx context.Context, key, name string) (Product
 		return Product{}, err
 	}
 	return made.view(), nil
+}
+
+// checkProduct refuses what cannot name a product.
+func checkProduct(s string) error {
+	mark := mail.Placeholder(s)
+	switch {
+	case mark != "":
+		return mail.Errorf(mail.Invalid, "%q is a placeholder (%s), not a product", clip(s, 80), mark).Typed("CONFIGURATION_ERROR").
+			With("detected_placeholder", mark).With("fix_hint", "give the product a name of its own").Hint("git agentmail product ensure NAME")
+	case len(s) > maxProductName || !utf8.ValidString(s) || oneLine(s) != s:
+		return mail.Errorf(mail.Invalid, "the product %q is longer than %d bytes or no single line", clip(s, 40), maxProductName)
+	}
+	return nil
 }
 
 func (k knownProduct) view() Product { return Product{k.UID, k.UID, k.Name, TS(k.Created)} }
@@ -141,8 +149,10 @@ func severalProducts(key string, found []*productMembers) error {
 }
 
 func (p *Projects) product(ctx context.Context, key string) (*productMembers, error) {
-	key, err := checkKey("product_key", key)
-	if err != nil {
+	if key = strings.TrimSpace(key); key == "" {
+		return nil, mail.Errorf(mail.Invalid, "product_key must not be empty").With("argument", "product_key")
+	}
+	if err := checkProduct(key); err != nil {
 		return nil, err
 	}
 	all := p.products(ctx)

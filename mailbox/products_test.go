@@ -99,6 +99,14 @@ func TestEnsureProduct(t *testing.T) {
 		_, err := p.EnsureProduct(w.ctx, bad[0], bad[1])
 		mustCode(t, err, mail.Invalid, "INVALID_ARGUMENT")
 	}
+	for _, key := range []string{"", "YOUR_PROJECT", strings.Repeat("x", maxProductName+1), "a\nb"} {
+		// Where one is asked for, what is wrong is said of a product and not of a repository.
+		if _, err := p.Product(w.ctx, key); !strings.Contains(fmt.Sprint(err), "product") || strings.Contains(fmt.Sprint(err, mail.AsError(err).Hints), "git rev-parse") {
+			t.Errorf("%q: %v, %v", key, err, mail.AsError(err).Hints)
+		}
+		_, err := p.Product(w.ctx, key)
+		wantCode(t, err, mail.Invalid)
+	}
 	_, err = p.EnsureProduct(w.ctx, "YOUR_PROJECT", "")
 	mustCode(t, err, mail.Invalid, "CONFIGURATION_ERROR")
 	_, err = p.Product(w.ctx, "The Shpo")

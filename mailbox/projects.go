@@ -193,7 +193,7 @@ func checkKey(what, key string) (string, error) {
 			With("detected_placeholder", mark).With("fix_hint", "replace it by the absolute path of your repository: git rev-parse --show-toplevel").
 			Hint("git rev-parse --show-toplevel")
 	case len(key) > maxKeyLength || !utf8.ValidString(key) || strings.ContainsRune(key, 0):
-		return "", mail.Errorf(mail.Invalid, "%s is no path: it is not valid UTF-8, holds a NUL or is longer than %d bytes", what, maxKeyLength)
+		return "", mail.Errorf(mail.Invalid, "%s is no path: it is not valid UTF-8, holds a NUL or is longer than %d bytes", what, maxKeyLength).With("argument", what)
 	}
 	return key, nil
 }
