@@ -113,6 +113,10 @@ func TestEnsureProduct(t *testing.T) {
 	if e := mustCode(t, err, mail.NotFound, "NOT_FOUND"); !strings.Contains(e.Message, "not found") || fmt.Sprint(e.Details["suggestions"]) != "[The Shop]" {
 		t.Errorf("%q %v", e.Message, e.Details)
 	}
+	_, err = w.projects(w.dir).Product(w.ctx, "The Shpo")
+	if e := mustCode(t, err, mail.NotFound, "NOT_FOUND"); e.Details["suggestions"] != nil {
+		t.Errorf("below a root a product is told of that has nothing there: %v", e.Details)
+	}
 	// Several at once make one.
 	uids := make([]string, 6)
 	var all sync.WaitGroup

@@ -35,6 +35,8 @@ func (w *world) everything(who Actor, id, thread string) string {
 		whois, err := w.box.Whois(w.ctx, name, 20)
 		s.add("whois", whois, err)
 	}
+	commits, err := w.box.CommitsOf(w.ctx, []string{id})
+	s.add("commits", commits, err)
 	st, err := w.box.Status(w.ctx, who)
 	s.add("status", st, err)
 	nudge, err := w.box.Nudge(w.ctx, who)

@@ -295,6 +295,25 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestNoToken: where there is no token, an empty one is none either; and what is of this
+// machine is so in every way of writing it.
+func TestNoToken(t *testing.T) {
+	w := serve(t, t.TempDir(), environ(t), "HTTP_BEARER_TOKEN=")
+	for _, token := range []string{"Bearer", "Bearer ", "bearer  "} {
+		if status, body, _ := w.do("POST", "/mcp", health, asJSON, "X-Forwarded-For: 192.0.2.1", "Authorization: "+token); status != 401 {
+			t.Errorf("%q: %d %s", token, status, body)
+		}
+	}
+	for addr, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.9.9.9": true, "[::1]:1": true, "::1": true, "[::ffff:127.0.0.1]:1": true, "localhost:80": true, "LOCALHOST": true,
+		"0.0.0.0:1": false, "[::]:1": false, "192.0.2.1:1": false, "localhost.example": false, "127.0.0.1.example:1": false, "": false,
+	} {
+		if loopback(addr) != want {
+			t.Errorf("%q", addr)
+		}
+	}
+}
+
 // TestExposed: other machines are not served without a token.
 func TestExposed(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {

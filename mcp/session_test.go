@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/git-agentmail/git-agentmail/mailbox"
@@ -56,5 +57,31 @@ func TestThreads(t *testing.T) {
 		if err != nil || who.Name != name {
 			t.Errorf("the hook of %s is %+v, %v", thread, who, err)
 		}
+	}
+}
+
+// TestTwoAgents: a session that has acted as two agents has none by itself.
+func TestTwoAgents(t *testing.T) {
+	env := environ(t)
+	c := connect(t, options(t, repository(t, env), env, Full))
+	c.call("register_agent", map[string]any{"name": "BlueLake", "program": "p", "model": "m"}, nil)
+	c.call("fetch_inbox", nil, nil)
+	c.call("register_agent", map[string]any{"name": "GreenCastle", "program": "p", "model": "m"}, nil)
+	if e := c.fails("fetch_inbox", nil); e.Data["code"] != "no_agent" {
+		t.Errorf("%+v", e)
+	}
+	c.call("fetch_inbox", map[string]any{"agent_name": "BlueLake"}, nil)
+}
+
+// TestManyThreads: so many sessions of one client are remembered, and no more.
+func TestManyThreads(t *testing.T) {
+	var many threads
+	first := &session{client: &mailbox.Session{}}
+	one := many.thread(first, "0")
+	for i := range 2 * maxThreads {
+		many.thread(first, fmt.Sprint(i))
+	}
+	if len(many.byKey) != maxThreads || many.thread(first, "0") != one || many.thread(first, "another") != nil {
+		t.Errorf("%d are remembered", len(many.byKey))
 	}
 }
