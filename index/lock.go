@@ -41,13 +41,16 @@ func Lock(ctx context.Context, file string) (release func(), err error) {
 // names. Who came first goes first. Where no file can be locked everybody has a turn.
 func Turn(ctx context.Context, base string, n int) (release func(), err error) {
 	next, err := Lock(ctx, base) // of whoever is next
+	if err == nil {
+		defer next()
+		err = ctx.Err()
+	}
 	if ctx.Err() != nil {
-		return nil, err
+		return nil, ctx.Err()
 	}
 	if err != nil {
 		return func() {}, nil
 	}
-	defer next()
 	name := func(i int) string { return base + strconv.Itoa(i) }
 	for i := range n {
 		fl := flock.New(name(i), flock.SetPermissions(0o666))

@@ -36,6 +36,23 @@ func TestTurn(t *testing.T) {
 	}
 }
 
+// TestTurnEnded: whose time is over gets an error, not a turn that is none, and holds nothing.
+func TestTurnEnded(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "turn")
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if release, err := Turn(ended, base, 1); err == nil || release != nil {
+		t.Errorf("a turn after the end: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	release, err := Turn(ctx, base, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
+
 // TestTurnGivenUp: who gives up waiting leaves its place to the next.
 func TestTurnGivenUp(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "turn")
