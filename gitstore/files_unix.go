@@ -4,6 +4,7 @@ package gitstore
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -43,4 +44,12 @@ func mapped(name string) (data []byte, unmap func(), err error) {
 	}
 	data, err = syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
 	return data, func() { syscall.Munmap(data) }, err
+}
+
+// apart puts a command and all that it starts into a session of their own: without a terminal
+// nobody can ask there for a password, and they end together. They are asked to, for
+// a git that is killed leaves its locks.
+func apart(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 }

@@ -106,7 +106,10 @@ func (r *Repo) askIn(ctx context.Context, dir string, stdin []byte, args ...stri
 // run runs git and returns its standard output. A non-zero status is a
 // *gitError; the output is returned beside it.
 func run(ctx context.Context, dir string, env []string, stdin []byte, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	return runGit(ctx, exec.CommandContext(ctx, "git", args...), dir, env, stdin, args)
+}
+
+func runGit(ctx context.Context, cmd *exec.Cmd, dir string, env []string, stdin []byte, args []string) ([]byte, error) {
 	cmd.Dir, cmd.Env = dir, env
 	if stdin != nil {
 		cmd.Stdin = bytes.NewReader(stdin)
@@ -120,6 +123,8 @@ func run(ctx context.Context, dir string, env []string, stdin []byte, args ...st
 		err = cmd.Start()
 	}
 	if err == nil {
+		// What git has started may have the pipe too, and live on.
+		defer context.AfterFunc(ctx, func() { pipe.Close() })()
 		_, rerr := out.ReadFrom(pipe)
 		err = errors.Join(cmd.Wait(), rerr)
 	}

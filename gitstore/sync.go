@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -596,7 +597,11 @@ func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
 	if dir == "" {
 		dir = r.CommonDir
 	}
-	return run(ctx, dir, r.env, nil, append(ownConfig[:len(ownConfig):len(ownConfig)], args...)...)
+	args = append(ownConfig[:len(ownConfig):len(ownConfig)], args...)
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.WaitDelay = time.Second // then git is killed, and what it started is not waited for
+	apart(cmd)
+	return runGit(ctx, cmd, dir, r.env, nil, args)
 }
 
 func unreachable(doing, remote string, err error) error {
