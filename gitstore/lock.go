@@ -113,8 +113,11 @@ func (l *lock) release() { l.fl.Unlock() }
 
 func (s *Store) busy(name string) error {
 	doing := "writing"
-	if filepath.Base(name) == mergeLock {
+	switch filepath.Base(name) {
+	case mergeLock:
 		doing = "merging packs"
+	case syncLock:
+		doing = "exchanging mail with a remote"
 	}
 	var h holder
 	if readJSON(name, &h) == nil && h.PID != 0 {

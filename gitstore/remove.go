@@ -116,6 +116,13 @@ func (s *Store) Purge(ctx context.Context, keepMail bool) error {
 		return s.repo.writeError("remove the mailbox's directory", err)
 	}
 	if err == nil || len(refs)+len(packs) > 0 {
+		if !keepMail { // what an exchange brings would come after we are gone
+			x, err := s.acquireFile(ctx, syncLock, s.opt.LockWait, true)
+			if err != nil {
+				return err
+			}
+			defer x.release()
+		}
 		l, err := s.acquire(ctx, s.opt.LockWait, true)
 		if err != nil {
 			return err

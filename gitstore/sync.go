@@ -26,7 +26,11 @@ const (
 	hubPrefix   = refRoot + "hub/"
 	headsPrefix = "refs/heads/agentmail/"
 	remotesDir  = "remotes" // in the store's own directory: a file for each hub
+	syncLock    = "syncing" // there as well: one process exchanges logs at a time
 )
+
+// syncWait is how long one exchange waits for another at least: that may be a first one.
+const syncWait = time.Minute
 
 // Refused says why a log that a hub has was not accepted.
 type Refused struct {
@@ -211,9 +215,19 @@ var fetchFlags = []string{"-c", "fetch.writeCommitGraph=false", "-c", "fetch.unp
 // the remote could not be reached, or does not take the push.
 func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 	out := SyncResult{Remote: remote}
+	file, known := s.RemoteFile(remote)
+	l, err := s.acquireFile(ctx, syncLock, max(s.opt.LockWait, syncWait), true)
+	if err != nil {
+		return out, err
+	}
+	defer l.release()
 	hub := hubFile{Name: remote}
-	readJSON(s.repo.dir(remotesDir, hubID(remote)), &hub)
-	err := s.exchange(ctx, remote, &hub, &out)
+	if readJSON(file, &hub) != nil && known {
+		if _, still := s.RemoteFile(remote); !still {
+			return out, nil // an uninstall came between
+		}
+	}
+	err = s.exchange(ctx, remote, &hub, &out)
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}
@@ -221,7 +235,7 @@ func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 	if hub.Failed = ""; err != nil {
 		hub.Failed = err.Error()
 		at = time.Time{}
-		if st, serr := os.Stat(s.repo.dir(remotesDir, hubID(remote))); serr == nil {
+		if st, serr := os.Stat(file); serr == nil {
 			at = st.ModTime()
 		}
 	}
@@ -256,6 +270,11 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 // holds, if the file is there, and writes it anew with all that this clone has.
 func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error) {
 	out := SyncResult{Remote: file}
+	l, err := s.acquireFile(ctx, syncLock, max(s.opt.LockWait, syncWait), true)
+	if err != nil {
+		return out, err
+	}
+	defer l.release()
 	if _, err := os.Stat(file); err == nil {
 		root := hubPrefix + hubID(file) + "/"
 		if _, err := s.repo.own(ctx, nil, append(fetchFlags[:len(fetchFlags):len(fetchFlags)], "--", file, "+"+logPrefix+"*:"+root+"log/*")...); err != nil {

@@ -4,10 +4,12 @@ package gitstore
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -63,3 +65,82 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 }
 
+// TestSyncAtOnce: many exchange logs in one clone at the same time, with two hubs, beside
+// writers. None is told of a failure that is none.
+func TestSyncAtOnce(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hubs := []string{hubOf(t, env), hubOf(t, env)}
+	a, dir := open(t, env, newRepo(t, env), Options{}), newRepo(t, env)
+	fill(t, a, 0, 1)
+	put(t, open(t, env, dir, Options{}), "first", "x")
+	for round := range 3 {
+		put(t, a, fmt.Sprint("a/", round), "x")
+		for _, h := range hubs {
+			exchange(t, a, h)
+		}
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				s := open(t, env, dir, Options{})
+				if i < 2 {
+					if _, err := s.Update(context.Background(), func(tx *Tx) (CommitInfo, error) {
+						return CommitInfo{Subject: "s"}, tx.Create(fmt.Sprintf("b/%d/%d", round, i), nil)
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := s.Sync(context.Background(), hubs[i%2]); err != nil {
+					t.Errorf("round %d: %v", round, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	b := open(t, env, dir, Options{})
+	for _, h := range hubs {
+		exchange(t, b, h)
+		exchange(t, a, h)
+	}
+	if x, y := version(t, a), version(t, b); x != y {
+		t.Errorf("they hold %s and %s", x, y)
+	}
+	if list, err := b.Remotes(context.Background()); err != nil || len(list) != 2 || list[0].Failed+list[1].Failed != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	sound(t, env, dir)
+}
+
+// TestSyncWhilePurged: an uninstall waits for an exchange that is under way, and what was about
+// to begin does not begin: nothing of ours comes back.
+func TestSyncWhilePurged(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	a := open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 1)
+	exchange(t, a, hub)
+	for range 4 {
+		dir := newRepo(t, env)
+		s := open(t, env, dir, Options{})
+		put(t, s, "x", "1")
+		if err := s.AddRemote(hub); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { open(t, env, dir, Options{}).Sync(context.Background(), hub) })
+		}
+		time.Sleep(30 * time.Millisecond)
+		if err := s.Purge(context.Background(), false); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if left := git(t, env, dir, "for-each-ref", refRoot); left != "" {
+			t.Error(left)
+		}
+		if _, err := os.Stat(filepath.Join(dir, ".git", "agentmail", remotesDir)); err == nil {
+			t.Error("the remote is known again")
+		}
+	}
+}

@@ -334,7 +334,8 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 		if ctx.Err() != nil {
 			return asMail(ctx.Err())
 		}
-		if err != nil && mail.CodeOf(err) != mail.Remote {
+		busy := mail.CodeOf(err) == mail.Busy // who exchanges now does it for us
+		if err != nil && !busy && mail.CodeOf(err) != mail.Remote {
 			return err
 		}
 		said := ""
