@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -60,9 +61,10 @@ type Hub struct {
 
 // hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
 type hubFile struct {
-	Name     string `json:"remote"`
-	Branches bool   `json:"branches,omitempty"`
-	Failed   string `json:"failed,omitempty"`
+	Name     string   `json:"remote"`
+	Branches bool     `json:"branches,omitempty"`
+	Failed   string   `json:"failed,omitempty"`
+	Had      []string `json:"had,omitempty"` // refs of logs that were seen there
 }
 
 // hubID is how a hub is called in refs and file names, which a URL could not be.
@@ -163,7 +165,7 @@ func (s *Store) AddRemote(name string) error {
 func (s *Store) saveHub(f hubFile, at time.Time) error {
 	name := s.repo.dir(remotesDir, hubID(f.Name))
 	var was hubFile
-	if readJSON(name, &was) != nil || was != f {
+	if readJSON(name, &was) != nil || !reflect.DeepEqual(was, f) {
 		data, err := json.Marshal(f)
 		if err == nil {
 			err = s.repo.sharing().write(s.repo.dir(remotesDir), name, append(data, '\n'), true)
@@ -251,6 +253,16 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 	if err != nil {
 		return err
 	}
+	// The fetch forgets what is gone, and may be the last thing that we do for now.
+	if was := len(hub.Had); hub.saw(before) > was {
+		var last time.Time
+		if st, err := os.Stat(s.repo.dir(remotesDir, hubID(remote))); err == nil {
+			last = st.ModTime()
+		}
+		if err := s.saveHub(*hub, last); err != nil {
+			return err
+		}
+	}
 	root := hubPrefix + hubID(remote) + "/"
 	if _, err := s.repo.transport(ctx, append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
 		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")...); err != nil {
@@ -264,6 +276,17 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 		return err
 	}
 	return s.push(ctx, remote, hub, before, image, out)
+}
+
+// saw adds an image to the refs that a hub had, and returns how many those are.
+func (f *hubFile) saw(image map[string]imageRef) int {
+	for _, i := range image {
+		if !slices.Contains(f.Had, i.ref) {
+			f.Had = append(f.Had, i.ref)
+		}
+	}
+	slices.Sort(f.Had)
+	return len(f.Had)
 }
 
 // SyncBundle exchanges logs through a file that people carry: it takes in what the bundle
@@ -481,9 +504,11 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 	if own != nil && !refused && image[sn.own].oid != own.OID {
 		specs = append(specs, pushSpec{to: image[sn.own].ref, oid: own.OID, old: image[sn.own].oid, replica: sn.own})
 	}
-	for _, replica := range slices.Sorted(maps.Keys(before)) {
-		if _, there := image[replica]; !there && sn.logs[replica] != nil && replica != sn.own {
-			specs = append(specs, pushSpec{to: before[replica].ref, oid: sn.logs[replica].OID, replica: replica})
+	for _, ref := range hub.Had {
+		replica := ref[strings.LastIndexByte(ref, '/')+1:]
+		twice := slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == replica })
+		if _, there := image[replica]; !there && !twice && sn.logs[replica] != nil && replica != sn.own {
+			specs = append(specs, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
 		}
 	}
 	if len(specs) == 0 {
@@ -527,7 +552,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 		// before does so again, and one that seems to have lost it may only seem so: what lies
 		// between can make git believe that there are no refs, and then the lease refuses.
 		failed = refusal
-		if before[sn.own].oid != "" || !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
+		if slices.Contains(hub.Had, logRef(sn.own)) || before[sn.own].oid != "" || !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
 			break
 		}
 	}

@@ -144,3 +144,33 @@ func TestSyncWhilePurged(t *testing.T) {
 		}
 	}
 }
+
+// TestSyncRestoredLater: what something removed from a hub is put back also if the first
+// attempt does not go through.
+func TestSyncRestoredLater(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	a, b := open(t, env, newRepo(t, env), Options{}), open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 1)
+	fill(t, b, 1, 1)
+	exchange(t, a, hub)
+	exchange(t, b, hub)
+	exchange(t, a, hub)
+	own, _ := b.repo.replica()
+	git(t, env, hub, "update-ref", "-d", logRef(own))
+	hook := filepath.Join(hub, "hooks", "pre-receive")
+	script(t, hook, "exit 1\n")
+	if _, err := a.Sync(context.Background(), hub); KindOf(err) != Unreachable {
+		t.Fatalf("a hub that takes nothing: %v", err)
+	}
+	os.Remove(hook)
+	if r := exchange(t, a, hub); len(r.Restored) != 1 || r.Restored[0] != own {
+		t.Errorf("%+v", r)
+	}
+	file, _ := a.RemoteFile(hub)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, a, hub) // it was told again
+}
