@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -263,6 +264,10 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 			return err
 		}
 	}
+	packs, err := s.plainPacks()
+	if err != nil {
+		return err
+	}
 	root := hubPrefix + hubID(remote) + "/"
 	if _, err := s.repo.transport(ctx, append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
 		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")...); err != nil {
@@ -271,6 +276,11 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 	image, err := s.image(remote)
 	if err != nil {
 		return err
+	}
+	if !maps.Equal(image, before) {
+		if err := s.adopt(ctx, packs, before, image); err != nil {
+			return err
+		}
 	}
 	if err := s.accept(ctx, image, out); err != nil {
 		return err
@@ -300,10 +310,17 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 	defer l.release()
 	if _, err := os.Stat(file); err == nil {
 		root := hubPrefix + hubID(file) + "/"
+		packs, err := s.plainPacks()
+		if err != nil {
+			return out, err
+		}
 		if _, err := s.repo.own(ctx, nil, append(fetchFlags[:len(fetchFlags):len(fetchFlags)], "--", file, "+"+logPrefix+"*:"+root+"log/*")...); err != nil {
 			return out, unreachable("read the bundle", file, err)
 		}
 		image, err := s.image(file)
+		if err == nil {
+			err = s.adopt(ctx, packs, nil, image)
+		}
 		if err == nil {
 			err = s.accept(ctx, image, &out)
 		}
@@ -344,6 +361,68 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		out.Pushed, err = s.count(ctx, "", t.OID)
 	}
 	return out, err
+}
+
+// plainPacks returns the packs that nobody keeps.
+func (s *Store) plainPacks() (map[string]bool, error) {
+	entries, err := os.ReadDir(filepath.Join(s.repo.Objects, "pack"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errf(ReadOnly, "look for packs: %w", err)
+	}
+	packs, kept := map[string]bool{}, map[string]bool{}
+	for _, e := range entries { // of one name the note comes before the pack
+		if base, ok := strings.CutSuffix(e.Name(), ".keep"); ok {
+			kept[base] = true
+		} else if base, ok := strings.CutSuffix(e.Name(), ".pack"); ok && !kept[base] {
+			packs[base] = true
+		}
+	}
+	return packs, nil
+}
+
+// adopt gives a note of ours to the pack that a fetch has left, which is told by the new tips
+// in it: so it is merged with the others and goes with them, and the user's git, which
+// counts packs without a note, does not pack their whole repository anew for a few letters.
+// had are the packs that were there before.
+func (s *Store) adopt(ctx context.Context, had map[string]bool, before, image map[string]imageRef) error {
+	l, err := s.acquire(ctx, s.opt.LockWait, true)
+	if err != nil {
+		return err
+	}
+	release := sync.OnceFunc(l.release)
+	defer release()
+	packs, err := s.plainPacks()
+	if err != nil {
+		return err
+	}
+	for name := range packs {
+		base := filepath.Join(s.repo.Objects, "pack", name)
+		list, err := s.packed(packFile{base: base})
+		if had[name] || err != nil { // or the user's git is just writing it, or has removed it
+			continue
+		}
+		holds := map[OID]bool{}
+		for _, oid := range list {
+			holds[oid] = true
+		}
+		for replica, i := range image {
+			if i.oid != before[replica].oid && holds[i.oid] {
+				if err := s.writeNote(base); err != nil {
+					return s.repo.writeError("note whose a pack is", err)
+				}
+				break
+			}
+		}
+	}
+	todo, err := s.startMerge(ctx)
+	release()
+	if err == nil && todo != nil {
+		err = todo.run(ctx)
+	}
+	if err != nil {
+		s.opt.Report("could not merge packs: " + err.Error())
+	}
+	return nil
 }
 
 // accept takes over from an image of a hub what goes on from what was accepted before.

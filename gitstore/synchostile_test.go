@@ -174,3 +174,164 @@ func TestSyncRestoredLater(t *testing.T) {
 	}
 	exchange(t, a, hub) // it was told again
 }
+
+// TestSyncPurge: after an uninstall nothing is left of what was exchanged, byte for byte.
+func TestSyncPurge(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	a := open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 3)
+	exchange(t, a, hub)
+	root := t.TempDir()
+	dir := filepath.Join(root, "r")
+	git(t, env, "", "init", "-q", "-b", "main", dir)
+	writeFile(t, filepath.Join(dir, "a"), "a")
+	user(t, env, dir, "add", ".")
+	user(t, env, dir, "commit", "-q", "-m", "one")
+	git(t, env, dir, "remote", "add", "origin", hub)
+	before := treeHash(t, root)
+	s := open(t, env, dir, Options{})
+	put(t, s, "x", "1")
+	exchange(t, s, "origin")
+	for i := range 2 * MaxPacks {
+		put(t, a, fmt.Sprint("y/", i), "1")
+		exchange(t, a, hub)
+		exchange(t, s, "origin")
+	}
+	bundle := filepath.Join(t.TempDir(), "b")
+	put(t, a, "z", "1")
+	if _, err := a.SyncBundle(context.Background(), bundle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SyncBundle(context.Background(), bundle); err != nil {
+		t.Fatal(err)
+	}
+	if packs, err := s.ourPacks(context.Background(), false); err != nil || len(packs) > MaxPacks {
+		t.Errorf("%d packs, %v", len(packs), err)
+	}
+	sound(t, env, dir)
+	if err := s.Purge(context.Background(), false); err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, "after purge", before, treeHash(t, root))
+}
+
+// TestSyncUserSettings: what the user has set for a remote changes nothing of an exchange, nor
+// that of theirs.
+func TestSyncUserSettings(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	work := newRepo(t, env)
+	user(t, env, work, "push", "-q", hub, "HEAD:refs/heads/main")
+	a := open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 1)
+	exchange(t, a, hub)
+	for _, c := range [][]string{
+		{"config", "remote.origin.mirror", "true"},
+		{"config", "push.default", "matching"},
+		{"config", "fetch.pruneTags", "true"},
+		{"config", "remote.origin.tagOpt", "--tags"},
+		{"config", "push.followTags", "true"},
+		{"config", "fetch.prune", "true"},
+		{"config", "core.logAllRefUpdates", "always"},
+		{"config", "remote.origin.pushurl", hub},
+		{"config", "url." + hub + ".insteadOf", "hub:"},
+		{"config", "remote.origin.partialclonefilter", "blob:none"},
+	} {
+		t.Run(strings.Join(c[1:], "="), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "r")
+			args := []string{"clone", "-q", "-b", "main"}
+			git(t, env, "", append(args, hub, dir)...)
+			user(t, env, dir, "tag", "-a", "-m", "mine", "mine")
+			user(t, env, dir, "branch", "local")
+			git(t, env, dir, c...)
+			if strings.HasSuffix(c[1], "insteadOf") {
+				git(t, env, dir, "remote", "set-url", "origin", "hub:")
+			}
+			users := func(d string) string {
+				return git(t, env, d, "for-each-ref", "refs/heads", "refs/tags", "refs/remotes") + git(t, env, d, "config", "--list", "--local")
+			}
+			before, there := users(dir), users(hub)
+			s := open(t, env, dir, Options{})
+			put(t, s, "x/"+strings.ReplaceAll(c[1], ".", "-"), "1")
+			if r := exchange(t, s, "origin"); r.Pushed != 1 || len(r.Fetched) == 0 {
+				t.Errorf("%+v", r)
+			}
+			exchange(t, s, "origin")
+			if users(dir) != before || users(hub) != there {
+				t.Errorf("the user's refs or settings changed:\n%s\n%s", before, users(dir))
+			}
+			if _, err := os.Stat(filepath.Join(dir, ".git", "FETCH_HEAD")); err == nil {
+				t.Error("FETCH_HEAD was written")
+			}
+			sound(t, env, dir)
+		})
+	}
+}
+
+// TestSyncOddClones: shallow, partial and bare clones, and a linked worktree.
+func TestSyncOddClones(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	git(t, env, hub, "config", "uploadpack.allowFilter", "true")
+	work := newRepo(t, env)
+	for i := range 3 {
+		user(t, env, work, "commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
+	}
+	user(t, env, work, "push", "-q", hub, "HEAD:refs/heads/main")
+	a := open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 3)
+	exchange(t, a, hub)
+	for name, args := range map[string][]string{
+		"shallow": {"--depth=1"}, "partial": {"--filter=blob:none"}, "treeless": {"--filter=tree:0", "--no-checkout"},
+		"bare": {"--bare"}, "mirror": {"--mirror"}, "worktree": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "-r")
+			git(t, env, "", append(append([]string{"clone", "-q", "-b", "main"}, args...), "file://"+hub, dir)...)
+			gitDir := filepath.Join(dir, ".git")
+			if name == "bare" || name == "mirror" {
+				gitDir = dir
+			}
+			if name == "worktree" {
+				wt := filepath.Join(t.TempDir(), "wt")
+				user(t, env, dir, "worktree", "add", "-q", wt)
+				dir = wt
+			}
+			shallow, _ := os.ReadFile(filepath.Join(gitDir, "shallow"))
+			config, _ := os.ReadFile(filepath.Join(gitDir, "config"))
+			s := open(t, env, dir, Options{})
+			put(t, s, "x/"+name, "1")
+			if r := exchange(t, s, "origin"); r.Pushed != 1 {
+				t.Errorf("%+v", r)
+			}
+			put(t, s, "y/"+name, "1")
+			if r := exchange(t, s, "origin"); r.Pushed != 1 {
+				t.Errorf("%+v", r)
+			}
+			exchange(t, a, hub)
+			exchange(t, s, "origin")
+			if x, y := version(t, a), version(t, s); x != y {
+				t.Errorf("they hold %s and %s", x, y)
+			}
+			now, _ := os.ReadFile(filepath.Join(gitDir, "shallow"))
+			if string(now) != string(shallow) {
+				t.Errorf("shallow was %q, is %q", shallow, now)
+			}
+			if now, _ := os.ReadFile(filepath.Join(gitDir, "config")); string(now) != string(config) {
+				t.Errorf("config was %q, is %q", config, now)
+			}
+			// Every object is here, without asking the remote.
+			sn, err := s.Snapshot(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := sn.Walk(context.Background(), "", func(File) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
