@@ -67,6 +67,7 @@ type Store struct {
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing
 
+	writing  sync.Mutex // of who waits for the lock to write a commit, or holds it
 	recalled recalled
 	merging  sync.WaitGroup // merges of packs that this process does
 

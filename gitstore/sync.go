@@ -308,7 +308,13 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		return out, err
 	}
 	defer l.release()
-	if _, err := os.Stat(file); err == nil {
+	if st, err := os.Stat(file); err == nil {
+		if !st.Mode().IsRegular() {
+			return out, errf(Unreachable, "could not read the bundle %q: it is no file", file)
+		}
+		if err := s.onlyLogs(ctx, file); err != nil {
+			return out, err
+		}
 		root := hubPrefix + hubID(file) + "/"
 		packs, err := s.plainPacks()
 		if err != nil {
@@ -344,13 +350,18 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 	if len(sn.logs) == 0 {
 		return out, nil
 	}
-	temp := file + ".tmp"
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return out, unreachable("write the bundle", file, err)
+	}
+	f.Close()
+	temp := f.Name()
 	args := []string{"bundle", "create", "--quiet", temp}
 	for _, replica := range sn.Replicas() {
 		args = append(args, logRef(replica))
 	}
 	_, err = s.repo.own(ctx, nil, args...)
-	if err == nil {
+	if err == nil { // git has made it with the rights that the user's files have
 		err = os.Rename(temp, file)
 	}
 	if err != nil {
@@ -361,6 +372,20 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		out.Pushed, err = s.count(ctx, "", t.OID)
 	}
 	return out, err
+}
+
+// onlyLogs refuses a bundle that holds anything but logs, for it will be written over.
+func (s *Store) onlyLogs(ctx context.Context, file string) error {
+	out, err := s.repo.own(ctx, nil, "bundle", "list-heads", file)
+	if err != nil {
+		return unreachable("read the bundle", file, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if _, ref, _ := strings.Cut(strings.TrimSpace(line), " "); !strings.HasPrefix(ref, logPrefix) {
+			return errf(Unreachable, "the bundle %q holds %s, which is no mail, and was left alone", file, ref)
+		}
+	}
+	return nil
 }
 
 // plainPacks returns the packs that nobody keeps.
@@ -433,7 +458,8 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	}
 	var moves strings.Builder
 	var moved []string
-	var fork OID // of our own log, which somebody else has written to
+	var fork OID      // of our own log, which somebody else has written to
+	var left []string // logs that this clone left to others, see fork
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
 		there, known := image[replica].oid, sn.logs[replica]
 		if known != nil && known.OID == there {
@@ -468,6 +494,12 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 				fork = there
 				continue
 			} else if !forward {
+				if was, err := s.leftAt(ctx, sn, replica); err != nil {
+					return err
+				} else if was == old {
+					left = append(left, replica)
+					continue
+				}
 				why = "it was written anew and does not hold what it held before"
 			}
 		}
@@ -478,14 +510,22 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
 		moved = append(moved, replica)
 	}
-	if len(moved) == 0 && fork == "" {
+	if len(moved)+len(left) == 0 && fork == "" {
 		return nil
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	l, err := s.acquire(ctx, s.opt.LockWait, true)
 	if err != nil {
 		return err
 	}
 	defer l.release()
+	for _, replica := range left {
+		if err := s.leave(ctx, replica, image[replica].oid); err != nil {
+			return err
+		}
+		out.Fetched = append(out.Fetched, replica)
+	}
 	if fork != "" {
 		if out.Forked, err = s.fork(ctx, fork); err != nil {
 			return err
@@ -497,7 +537,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	if _, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin"); err != nil {
 		return gitFailure("move the logs that were fetched", err)
 	}
-	out.Fetched = moved
+	out.Fetched = append(out.Fetched, moved...)
 	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
 }
 
@@ -530,10 +570,6 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	theirs, err := s.load(there)
-	if err != nil {
-		return "", err
-	}
 	tx := &Tx{base: sn, replica: NewID(s.opt.Rand), paths: map[string]bool{}}
 	if err := sn.Read(ctx, files, func(f File) error {
 		if f.Path == headerFile {
@@ -549,25 +585,79 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 			info.Trailers = append(info.Trailers, [2]string{key, trailers[key]})
 		}
 	}
+	info.Trailers = append(info.Trailers, [2]string{leftTrailer, sn.own + " " + own.OID})
 	t, err := s.write(ctx, tx, []CommitInfo{info})
 	if err != nil {
 		return "", err
 	}
-	// Whoever is killed from here on does it all again, under another identity yet: the same
-	// files are in two logs then, which is no harm.
-	if err := s.moveRef(ctx, sn.own, there, own.OID, "fork", s.opt.LockWait); err != nil {
-		return "", err
-	}
-	after := &Snapshot{store: s, own: tx.replica, logs: maps.Clone(sn.logs)}
-	after.logs[sn.own], after.logs[tx.replica] = theirs, t
-	if err := s.remember(after); err != nil {
-		return "", s.repo.writeError("write down the tips of the logs", err)
-	}
+	// Whoever is killed here does it all again, under another identity yet: the same files are
+	// in two logs then, which is no harm. Later on the next exchange does the rest.
 	if err := s.saveReplica(tx.replica); err != nil {
 		return "", s.repo.writeError("save this clone's identity", err)
 	}
+	if err := s.leave(ctx, sn.own, there); err != nil {
+		return "", err
+	}
+	after := &Snapshot{store: s, own: tx.replica, logs: maps.Clone(sn.logs)}
+	if after.logs[sn.own], err = s.load(there); err != nil {
+		return "", err
+	}
+	after.logs[tx.replica] = t
 	s.opt.AfterCommit(sn, after, tx.created)
 	return tx.replica, nil
+}
+
+// leftTrailer, in the first commit of a log, says whose log its clone wrote before, and up to
+// which commit that was its own.
+const leftTrailer = "Left"
+
+// leftAt returns at which commit this clone left a log to others, "" if it never wrote it.
+func (s *Store) leftAt(ctx context.Context, sn *Snapshot, replica string) (OID, error) {
+	own := sn.logs[sn.own]
+	if own == nil {
+		return "", nil
+	}
+	out, err := s.repo.own(ctx, nil, "rev-list", "--max-parents=0", own.OID)
+	if err != nil {
+		return "", gitFailure("look for the first commit of "+logRef(sn.own), err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	data, err := s.objects.one(first, "commit")
+	if err != nil {
+		return "", err
+	}
+	was, oid, _ := strings.Cut(parseCommit(data).trailers()[leftTrailer], " ")
+	if was != replica {
+		oid = ""
+	}
+	return oid, nil
+}
+
+// leave moves a log that this clone left to where others have it. The ref goes first: until
+// that is remembered too, it counts as set back. The caller holds the lock.
+func (s *Store) leave(ctx context.Context, replica string, there OID) error {
+	v, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	theirs, err := s.load(there)
+	if err != nil {
+		return err
+	}
+	now := v.sn.logs[replica].OID
+	if at, set := v.back[replica]; set {
+		now = at
+	}
+	if now != there {
+		if err := s.moveRef(ctx, replica, there, now, "left", s.opt.LockWait); err != nil {
+			return err
+		}
+	}
+	v.sn.logs[replica] = theirs
+	if err := s.remember(v.sn); err != nil {
+		return s.repo.writeError("write down the tips of the logs", err)
+	}
+	return nil
 }
 
 // push gives a hub what it has not got of the own log, and what something removed from it of

@@ -317,6 +317,17 @@ func TestSyncOddClones(t *testing.T) {
 			if x, y := version(t, a), version(t, s); x != y {
 				t.Errorf("they hold %s and %s", x, y)
 			}
+			if list, _ := filepath.Glob(filepath.Join(gitDir, "objects", "pack", "*.keep")); len(list) < 3 && name != "mirror" {
+				t.Errorf("of the packs only %q are ours", list)
+			}
+			for _, p := range []string{"*.promisor", "tmp_*"} {
+				list, _ := filepath.Glob(filepath.Join(gitDir, "objects", "pack", p))
+				for _, name := range list {
+					if _, err := os.Stat(strings.TrimSuffix(name, ".promisor") + ".keep"); err == nil || p != "*.promisor" {
+						t.Errorf("%q", name)
+					}
+				}
+			}
 			now, _ := os.ReadFile(filepath.Join(gitDir, "shallow"))
 			if string(now) != string(shallow) {
 				t.Errorf("shallow was %q, is %q", shallow, now)
@@ -333,5 +344,161 @@ func TestSyncOddClones(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestSyncForkKilled: whoever is killed while it takes a new identity does the rest the next
+// time, whatever it had done; nothing of either copy is lost to the others.
+func TestSyncForkKilled(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	for done, back := range [][]string{
+		{replicaFile, tipsFile, "ref"}, // the log was written
+		{tipsFile, "ref"},              // and the identity
+		{tipsFile},                     // and the ref was moved
+	} {
+		hub := hubOf(t, env)
+		one := newRepo(t, env)
+		a := open(t, env, one, Options{})
+		fill(t, a, 0, 2)
+		exchange(t, a, hub)
+		two := filepath.Join(t.TempDir(), "copy")
+		command(t, "cp", "-a", one, two)
+		put(t, a, "by/a", "1")
+		exchange(t, a, hub)
+		b := open(t, env, two, Options{})
+		put(t, b, "by/b", "1")
+		old, _ := b.repo.replica()
+		oid := git(t, env, two, "rev-parse", logRef(old))
+		was := map[string]string{}
+		for _, name := range []string{replicaFile, tipsFile} {
+			data, err := os.ReadFile(b.repo.dir(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			was[name] = string(data)
+		}
+		// The hub takes nothing meanwhile, as if the process had ended before.
+		hook := filepath.Join(hub, "hooks", "pre-receive")
+		script(t, hook, "exit 1\n")
+		if r, err := b.Sync(context.Background(), hub); r.Forked == "" || KindOf(err) != Unreachable {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		os.Remove(hook)
+		for _, name := range back {
+			if name == "ref" {
+				git(t, env, two, "update-ref", logRef(old), oid)
+			} else {
+				writeFile(t, b.repo.dir(name), was[name])
+			}
+		}
+		b = open(t, env, two, Options{})
+		for range 2 {
+			if r := exchange(t, b, hub); len(r.Refused) > 0 {
+				t.Errorf("%d: %+v", done, r)
+			}
+			exchange(t, a, hub)
+		}
+		put(t, a, "by/a2", "1")
+		exchange(t, a, hub)
+		exchange(t, b, hub)
+		other := open(t, env, newRepo(t, env), Options{})
+		exchange(t, other, hub)
+		for _, s := range []*Store{a, b, other} {
+			sn, err := s.Snapshot(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]bool{}
+			if err := sn.Walk(context.Background(), "by/", func(f File) error { got[f.Path] = true; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 3 {
+				t.Errorf("%d: %v", done, got)
+			}
+		}
+		sound(t, env, two)
+	}
+}
+
+// TestSyncForkBesideWriter: others of the same process write while it takes a new identity.
+func TestSyncForkBesideWriter(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	one := newRepo(t, env)
+	a := open(t, env, one, Options{})
+	fill(t, a, 0, 2)
+	exchange(t, a, hub)
+	two := filepath.Join(t.TempDir(), "copy")
+	command(t, "cp", "-a", one, two)
+	put(t, a, "by/a", "1")
+	exchange(t, a, hub)
+	b := open(t, env, two, Options{})
+	put(t, b, "by/b", "1")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if _, err := b.Update(context.Background(), func(tx *Tx) (CommitInfo, error) {
+				return CommitInfo{Subject: "s"}, tx.Create(fmt.Sprint("w/", i), nil)
+			}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		})
+	}
+	if r := exchange(t, b, hub); r.Forked == "" {
+		t.Errorf("%+v", r)
+	}
+	wg.Wait()
+	exchange(t, b, hub)
+	exchange(t, a, hub)
+	if x, y := version(t, a), version(t, b); x != y {
+		t.Errorf("they hold %s and %s", x, y)
+	}
+	sn, err := a.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, err := sn.List(context.Background(), "w/", nil); err != nil || len(files) != 20 {
+		t.Errorf("%d of 20 are there, %v", len(files), err)
+	}
+}
+
+// TestSyncBundleOfOthers: a bundle that holds something else of the user's is not written over.
+func TestSyncBundleOfOthers(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	work := newRepo(t, env)
+	user(t, env, work, "commit", "-q", "--allow-empty", "-m", "x")
+	file := filepath.Join(t.TempDir(), "code.bundle")
+	git(t, env, work, "bundle", "create", "-q", file, "--all")
+	writeFile(t, file+".tmp", "mine")
+	was, _ := os.ReadFile(file)
+	s := open(t, env, newRepo(t, env), Options{})
+	fill(t, s, 0, 1)
+	if _, err := s.SyncBundle(context.Background(), file); KindOf(err) == "" {
+		t.Errorf("a bundle of code: %v", err)
+	}
+	if now, _ := os.ReadFile(file); string(now) != string(was) {
+		t.Error("the bundle was written over")
+	}
+	other := filepath.Join(filepath.Dir(file), "mail.bundle")
+	writeFile(t, other+".tmp", "mine")
+	for range 2 {
+		if _, err := s.SyncBundle(context.Background(), other); err != nil {
+			t.Error(err)
+		}
+	}
+	if st, err := os.Stat(other); err != nil || st.Mode().Perm()&0o044 == 0 {
+		t.Errorf("who gets the bundle cannot read it: %v, %v", st.Mode(), err)
+	}
+	if list, _ := os.ReadDir(filepath.Dir(file)); len(list) != 4 {
+		t.Errorf("%v", list)
+	}
+	for _, f := range []string{file, other} {
+		if now, _ := os.ReadFile(f + ".tmp"); string(now) != "mine" {
+			t.Errorf("%s.tmp was written over", f)
+		}
 	}
 }

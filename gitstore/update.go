@@ -158,6 +158,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) (CommitInfo, error)) (V
 // lead commits batch after batch until nobody waits.
 func (s *Store) lead() {
 	for {
+		s.writing.Lock()
 		l, err := s.begin()
 		s.mu.Lock()
 		batch := s.queue
@@ -187,6 +188,7 @@ func (s *Store) lead() {
 			s.ready = nil
 			m.cancel()
 		}
+		s.writing.Unlock()
 		for _, o := range batch {
 			if err != nil && o.err == nil {
 				o.err = err
