@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -11,11 +12,13 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -269,9 +272,17 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 		return err
 	}
 	root := hubPrefix + hubID(remote) + "/"
-	if _, err := s.repo.transport(ctx, append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
-		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")...); err != nil {
-		return unreachable("fetch from", remote, err)
+	fetch := append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
+		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")
+	_, err = s.repo.transport(ctx, fetch...)
+	if err != nil && s.clearLocks(root) {
+		_, err = s.repo.transport(ctx, fetch...)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = cmp.Or(s.inTheWay(root), unreachable("fetch from", remote, err))
+	}
+	if err != nil {
+		return err
 	}
 	image, err := s.image(remote)
 	if err != nil {
@@ -286,6 +297,44 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 		return err
 	}
 	return s.push(ctx, remote, hub, before, image, out)
+}
+
+// clearLocks removes the lock files in an image that a killed git has left, and reports whether
+// there were any. Nobody else writes there, and we hold the lock on exchanges; a git that
+// lives on after its parent has them for less than a minute.
+func (s *Store) clearLocks(root string) (any bool) {
+	now, err := os.Stat(s.repo.dir(syncLock))
+	if err != nil {
+		return false
+	}
+	filepath.WalkDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(root)), func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && strings.HasSuffix(name, ".lock") {
+			if st, err := e.Info(); err == nil && now.ModTime().Sub(st.ModTime()) >= staleRefLock && os.Remove(name) == nil {
+				s.reportCleared(name)
+				any = true
+			}
+		}
+		return nil
+	})
+	return any
+}
+
+// inTheWay tells what keeps this clone from writing an image, nil if nothing does: then it
+// is not the remote that does not answer.
+func (s *Store) inTheWay(root string) error {
+	for _, kind := range []string{"log", "heads"} {
+		dir := filepath.Join(s.repo.CommonDir, filepath.FromSlash(root+kind))
+		err := probe(dir)
+		for at := strings.TrimSuffix(root+kind, "/"); errors.Is(err, syscall.ENOTDIR) && at+"/" != refRoot; at = path.Dir(at) {
+			if st, serr := os.Lstat(filepath.Join(s.repo.CommonDir, filepath.FromSlash(at))); serr == nil && !st.IsDir() {
+				return errf(Damaged, "the ref %s is where the directory of that name belongs", at).hint("git update-ref -d %s", at)
+			}
+		}
+		if err != nil {
+			return s.repo.writeError("write below "+root, err)
+		}
+	}
+	return nil
 }
 
 // saw adds an image to the refs that a hub had, and returns how many those are.
@@ -534,7 +583,21 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	if len(moved) == 0 {
 		return nil
 	}
-	if _, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin"); err != nil {
+	move := func() error {
+		_, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin")
+		return err
+	}
+	if err = move(); err != nil {
+		again := false
+		for _, replica := range moved {
+			cleared, _, _ := s.clearRefLock(logRef(replica))
+			again = again || cleared
+		}
+		if again {
+			err = move()
+		}
+	}
+	if err != nil {
 		return gitFailure("move the logs that were fetched", err)
 	}
 	out.Fetched = append(out.Fetched, moved...)

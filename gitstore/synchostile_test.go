@@ -502,3 +502,55 @@ func TestSyncBundleOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestSyncClash: where a ref stands in the way of the image, or git may not write, it is
+// said that the fault lies here.
+func TestSyncClash(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	a := open(t, env, newRepo(t, env), Options{})
+	fill(t, a, 0, 1)
+	exchange(t, a, hub)
+	for _, ref := range []string{"refs/agentmail/hub", hubPrefix + hubID(hub), hubPrefix + hubID(hub) + "/log"} {
+		dir := newRepo(t, env)
+		s := open(t, env, dir, Options{})
+		put(t, s, "x", "1")
+		own, _ := s.repo.replica()
+		git(t, env, dir, "update-ref", ref, logRef(own))
+		_, err := s.Sync(context.Background(), hub)
+		if KindOf(err) != Damaged || !strings.Contains(err.Error(), ref+" ") {
+			t.Errorf("%s: %s, %v", ref, KindOf(err), err)
+		}
+	}
+}
+
+// TestSyncStaleLocks: a git that was killed in an exchange leaves lock files, which end no
+// exchange for good.
+func TestSyncStaleLocks(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	a, dir := open(t, env, newRepo(t, env), Options{}), newRepo(t, env)
+	b := open(t, env, dir, Options{})
+	fill(t, a, 0, 1)
+	exchange(t, a, hub)
+	exchange(t, b, hub)
+	own, _ := a.repo.replica()
+	for i, ref := range []string{hubPrefix + hubID(hub) + "/log/" + own, logRef(own)} {
+		put(t, a, fmt.Sprint("more/", i), "1")
+		exchange(t, a, hub)
+		lock := filepath.Join(dir, ".git", ref+".lock")
+		writeFile(t, lock, "")
+		if _, err := b.Sync(context.Background(), hub); err == nil {
+			t.Errorf("%s: a lock that may be somebody's was passed over", ref)
+		}
+		old := time.Now().Add(-2 * staleRefLock)
+		if err := os.Chtimes(lock, old, old); err != nil {
+			t.Fatal(err)
+		}
+		if r := exchange(t, b, hub); len(r.Fetched) != 1 {
+			t.Errorf("%s: %+v", ref, r)
+		}
+	}
+}
