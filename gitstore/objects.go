@@ -290,6 +290,9 @@ func (c *child) receive(oids []OID, fn func(int, object) error) (int, error) {
 		if err != nil {
 			return i, errf(Damaged, "object %s cannot be read: %s", oid, strings.TrimSpace(head))
 		}
+		if f[0] != oid { // the answer to somebody whose function panicked, and was caught
+			return i, errDied
+		}
 		data := make([]byte, size+1) // the contents are followed by a newline
 		if _, err := io.ReadFull(c.out, data); err != nil {
 			return i, c.died(oid, err)
