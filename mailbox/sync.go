@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,13 @@ func (b *Box) remote(given string, names []string) (string, error) {
 	if slices.Contains(names, given) {
 		return given, nil
 	}
+	// What is given here is written down, and shown by status and doctor.
+	if u, err := url.Parse(given); err == nil && u.User != nil {
+		if _, secret := u.User.Password(); secret {
+			return "", mail.Errorf(mail.Invalid, "the URL of %q holds a password, which would be written down: leave it to git's credential helper", u.Host).
+				Hint("git agentmail sync %s", shellQuote(withoutPassword(*u)))
+		}
+	}
 	if _, err := os.Stat(given); err == nil {
 		return filepath.Abs(given)
 	}
@@ -95,6 +103,12 @@ func (b *Box) remote(given string, names []string) (string, error) {
 		e.Hint("did you mean: git agentmail sync %s", shellQuote(near[0]))
 	}
 	return "", e.Hint("git remote -v")
+}
+
+// withoutPassword returns a URL without its password.
+func withoutPassword(u url.URL) string {
+	u.User = url.User(u.User.Username())
+	return u.String()
 }
 
 // SyncBundle exchanges logs through a file instead of a remote: what it holds is taken in,
