@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"runtime/debug"
 	"sort"
 	"strconv"
 	"strings"
@@ -42,12 +43,30 @@ func (r *Repo) stagedFiles() (list []Changed, ok bool) {
 	if l.err != nil {
 		return nil, false
 	}
-	x, err := parseIndex(data)
-	if err != nil {
-		return nil, false
-	}
-	list = l.diff(nil, "", tree, "", func(dir string, _ OID) []treeEntry { return x.list(dir) })
-	return list, l.err == nil && x.err == nil
+	whole := unfaulted(func() {
+		var x *index
+		if x, err = parseIndex(data); err == nil {
+			list = l.diff(nil, "", tree, "", func(dir string, _ OID) []treeEntry { return x.list(dir) })
+			err = errors.Join(l.err, x.err)
+		}
+	})
+	return list, whole && err == nil
+}
+
+// unfaulted runs fn, which reads what is mapped, and reports whether all of it was there: git
+// renames an index into place, but what another program cuts short, or a network file
+// system loses, is not there any more, and would end the process.
+func unfaulted(fn func()) (ok bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, fault := r.(interface{ Addr() uintptr }); !fault {
+				panic(r)
+			}
+		}
+	}()
+	fn()
+	return true
 }
 
 // largeIndex is from how many bytes of an index on git takes longer to read it than to

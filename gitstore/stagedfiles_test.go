@@ -3,6 +3,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -396,4 +398,32 @@ func TestOddIndex(t *testing.T) {
 		check(fmt.Sprint("try ", i), sum(data))
 	}
 	t.Logf("%d were read, %d refused by git", read, refused)
+}
+
+// TestIndexCutShort: a program that writes an index in place, where git renames, ends no hook
+// that looks at it.
+func TestIndexCutShort(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "index")
+	writeFile(t, name, strings.Repeat("x", 1<<20))
+	data, unmap, err := mapped(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unmap()
+	if err := os.Truncate(name, 10); err != nil {
+		t.Fatal(err)
+	}
+	if ok := unfaulted(func() { _ = bytes.Count(data, []byte("y")) }); ok && runtime.GOOS == "linux" {
+		t.Error("what is not there was read")
+	}
+	if !unfaulted(func() {}) {
+		t.Error("a fault where there is none")
+	}
+	defer func() {
+		if recover() != "a bug" {
+			t.Error("a panic of another kind was swallowed")
+		}
+	}()
+	unfaulted(func() { panic("a bug") })
 }
