@@ -337,11 +337,13 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 	if poll <= 0 {
 		poll = DefaultPoll
 	}
+	ctx, cancel := context.WithCancel(ctx) // a server tries again for as long as it runs
+	defer cancel()
 	p := pace{wake: b.store.Notify(ctx), poll: poll, wait: poll}
 	failing := ""
 	for {
 		names, err := remotes()
-		if err != nil {
+		if err != nil || len(names) == 0 { // none is left after an uninstall
 			return asMail(err)
 		}
 		results, err := b.syncAll(ctx, names)

@@ -2,9 +2,11 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +158,55 @@ func TestKeepSynced(t *testing.T) {
 	for range 2 {
 		if err := <-ended; mail.CodeOf(err) != mail.Cancelled {
 			t.Errorf("it ended with %v", err)
+		}
+	}
+}
+
+// TestKeepGivesUp: who gives up, and is begun again as in a server, leaves nothing running, and
+// where no remote is left there is nothing to keep on with.
+func TestKeepGivesUp(t *testing.T) {
+	w := newWorld(t)
+	w.agent("BlueLake")
+	broken := errors.New("broken")
+	before := runtime.NumGoroutine()
+	for range 20 {
+		if err := w.box.keep(w.ctx, func() ([]string, error) { return nil, broken }, time.Second, nil); !errors.Is(err, broken) {
+			t.Fatal(err)
+		}
+		if err := w.box.keep(w.ctx, w.box.store.Hubs, time.Second, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, there were %d", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestKeepBesideAnother: somebody who exchanges already is no reason to give up.
+func TestKeepBesideAnother(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	w := newWorld(t)
+	w.agent("BlueLake")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told := make(chan SyncResult, 100)
+	for range 3 {
+		go w.box.KeepSynced(ctx, hub, 20*time.Millisecond, func(r SyncResult) { told <- r })
+	}
+	for limit := time.After(20 * time.Second); ; {
+		select {
+		case r := <-told:
+			if r.Error != nil {
+				t.Fatal(r.Error)
+			}
+			if r.Pushed > 0 {
+				return
+			}
+		case <-limit:
+			t.Fatal("nothing was exchanged")
 		}
 	}
 }
