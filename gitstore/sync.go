@@ -877,7 +877,8 @@ func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.WaitDelay = time.Second // then git is killed, and what it started is not waited for
 	apart(cmd)
-	return runGit(ctx, cmd, dir, r.env, nil, args)
+	// Without a terminal ssh would open a window instead, a server's every half minute.
+	return runGit(ctx, cmd, dir, append([]string{"SSH_ASKPASS_REQUIRE=never"}, r.env...), nil, args)
 }
 
 func unreachable(doing, remote string, err error) error {

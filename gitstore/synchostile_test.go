@@ -31,7 +31,7 @@ func TestSyncInterrupted(t *testing.T) {
 	env := testEnv(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	ssh := filepath.Join(t.TempDir(), "ssh")
-	script(t, ssh, "echo $$ >"+pidFile+"\nsleep 20\n")
+	script(t, ssh, "[ \"$SSH_ASKPASS_REQUIRE\" = never ] && ! (true </dev/tty) || exit 1\necho $$ >"+pidFile+"\nsleep 20\n")
 	s := open(t, append(env, "GIT_SSH_COMMAND="+ssh, "GIT_SSH_VARIANT=simple"), newRepo(t, env), Options{})
 	fill(t, s, 0, 1)
 	ctx, cancel := context.WithCancel(context.Background())
