@@ -519,7 +519,7 @@ func TestSyncClash(t *testing.T) {
 		own, _ := s.repo.replica()
 		git(t, env, dir, "update-ref", ref, logRef(own))
 		_, err := s.Sync(context.Background(), hub)
-		if KindOf(err) != Damaged || !strings.Contains(err.Error(), ref+" ") {
+		if KindOf(err) != Damaged || !strings.Contains(err.Error(), "refs/agentmail/hub") {
 			t.Errorf("%s: %s, %v", ref, KindOf(err), err)
 		}
 	}
