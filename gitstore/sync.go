@@ -245,11 +245,40 @@ func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 			at = st.ModTime()
 		}
 	}
+	out.Branches = hub.Branches
+	if err != nil && !known && strings.ContainsAny(remote, `/:\`) {
+		return out, err // a URL or path that was never one; a name stands in the configuration
+	}
 	if serr := s.saveHub(hub, at); err == nil {
 		err = serr
 	}
-	out.Branches = hub.Branches
 	return out, err
+}
+
+// Forget ends the exchange with a remote. Nothing that came from it goes.
+func (s *Store) Forget(ctx context.Context, remote string) error {
+	l, err := s.acquireFile(ctx, syncLock, max(s.opt.LockWait, syncWait), true)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	image, err := s.image(remote)
+	if err != nil {
+		return err
+	}
+	var drop strings.Builder
+	for replica := range image {
+		for _, kind := range []string{"log/", "heads/"} {
+			fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+kind+replica)
+		}
+	}
+	if _, err := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err != nil {
+		return gitFailure("forget the remote", err)
+	}
+	if file, known := s.RemoteFile(remote); known {
+		return os.Remove(file)
+	}
+	return nil
 }
 
 func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *SyncResult) error {

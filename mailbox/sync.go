@@ -142,7 +142,17 @@ func (b *Box) exchange(ctx context.Context, name string, with func(context.Conte
 			err = nerr
 		}
 	}
+	if gitstore.KindOf(err) == gitstore.Unreachable && b.removed(ctx, name) {
+		out.Notices = append(out.Notices, fmt.Sprintf("%q is no remote of this repository any more, and is not asked again", name))
+		return out, asMail(b.store.Forget(ctx, name))
+	}
 	return out, syncError(err)
+}
+
+// removed reports whether a remote that was exchanged with is not in the configuration any more.
+func (b *Box) removed(ctx context.Context, name string) bool {
+	names, err := b.repo.RemoteNames(ctx)
+	return err == nil && !slices.Contains(names, name) && !strings.ContainsAny(name, `/:\`)
 }
 
 // syncError says that a remote which does not answer costs nothing but time.
