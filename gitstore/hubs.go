@@ -1,0 +1,207 @@
+package gitstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Hub is what this clone knows of a remote that it exchanges logs with.
+type Hub struct {
+	Name     string    // of the remote, or its URL
+	Branches bool      // see SyncResult
+	Last     time.Time // of the last exchange that went through
+	Failed   string    // what stopped the last one, "" if nothing
+	Ahead    int       // commits of the own log that it has not got
+}
+
+// hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
+type hubFile struct {
+	Name     string   `json:"remote"`
+	Branches bool     `json:"branches,omitempty"`
+	Failed   string   `json:"failed,omitempty"`
+	Had      []string `json:"had,omitempty"` // refs of logs that were seen there
+}
+
+// hubID is how a hub is called in refs and file names, which a URL could not be.
+func hubID(name string) string {
+	sum := sha1.Sum([]byte(name))
+	return hex.EncodeToString(sum[:4])
+}
+
+// Hubs returns the names of the remotes that this clone exchanges logs with. It starts no git.
+func (s *Store) Hubs() ([]string, error) {
+	entries, err := os.ReadDir(s.repo.dir(remotesDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errf(ReadOnly, "read %q: %w", s.repo.dir(remotesDir), err)
+	}
+	var names []string
+	for _, e := range entries {
+		var f hubFile
+		if readJSON(s.repo.dir(remotesDir, e.Name()), &f) == nil && hubID(f.Name) == e.Name() { // or it is not ours
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Remotes returns what this clone knows of its hubs, without asking them.
+func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
+	names, err := s.Hubs()
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Hub
+	for _, name := range names {
+		var f hubFile
+		file, _ := s.RemoteFile(name)
+		st, err := os.Stat(file)
+		if err != nil || readJSON(file, &f) != nil {
+			continue // removed meanwhile
+		}
+		h := Hub{Name: f.Name, Branches: f.Branches, Failed: f.Failed, Last: st.ModTime()}
+		image, err := s.image(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		if t := sn.logs[sn.own]; t != nil {
+			if h.Ahead, err = s.count(ctx, image[sn.own].oid, t.OID); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, h)
+	}
+	return list, nil
+}
+
+// count returns how many commits lead from one, "" for none, to another.
+func (s *Store) count(ctx context.Context, from, to OID) (n int, err error) {
+	if from == to {
+		return 0, nil
+	}
+	args := []string{"rev-list", "--count", to}
+	if from != "" {
+		args = append(args, "^"+from)
+	}
+	out, err := s.repo.own(ctx, nil, args...)
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &n)
+	}
+	if err != nil {
+		return 0, gitFailure("count commits", err)
+	}
+	return n, nil
+}
+
+// RemoteFile returns the file that AddRemote makes for a remote, and whether it is there.
+func (s *Store) RemoteFile(name string) (file string, known bool) {
+	file = s.repo.dir(remotesDir, hubID(name))
+	_, err := os.Stat(file)
+	return file, err == nil
+}
+
+// AddRemote makes a remote one that logs are exchanged with. It asks it nothing.
+func (s *Store) AddRemote(name string) error {
+	if _, known := s.RemoteFile(name); known {
+		return nil
+	}
+	return s.saveHub(hubFile{Name: name}, time.Time{})
+}
+
+// saveHub writes the file of a hub, if it says something else than before, and when the last
+// exchange was: the time of the file, so that one with nothing new writes nothing.
+func (s *Store) saveHub(f hubFile, at time.Time) error {
+	name := s.repo.dir(remotesDir, hubID(f.Name))
+	var was hubFile
+	if readJSON(name, &was) != nil || !reflect.DeepEqual(was, f) {
+		data, err := json.Marshal(f)
+		if err == nil {
+			err = s.repo.sharing().write(s.repo.dir(remotesDir), name, append(data, '\n'), true)
+		}
+		if err != nil {
+			return s.repo.writeError("write down what is known of a remote", err)
+		}
+	}
+	if at.IsZero() {
+		at = time.Unix(0, 0)
+	}
+	return os.Chtimes(name, at, at)
+}
+
+// saw adds an image to the refs that a hub had, and returns how many those are.
+func (f *hubFile) saw(image map[string]imageRef) int {
+	for _, i := range image {
+		if !slices.Contains(f.Had, i.ref) {
+			f.Had = append(f.Had, i.ref)
+		}
+	}
+	slices.Sort(f.Had)
+	return len(f.Had)
+}
+
+// Forget ends the exchange with a remote. Nothing that came from it goes.
+func (s *Store) Forget(ctx context.Context, remote string) error {
+	l, err := s.acquireFile(ctx, syncLock, max(s.opt.LockWait, syncWait), true)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	image, err := s.image(remote)
+	if err != nil {
+		return err
+	}
+	var drop strings.Builder
+	for replica := range image {
+		for _, kind := range []string{"log/", "heads/"} {
+			fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+kind+replica)
+		}
+	}
+	if _, err := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err != nil {
+		return gitFailure("forget the remote", err)
+	}
+	if file, known := s.RemoteFile(remote); known {
+		return os.Remove(file)
+	}
+	return nil
+}
+
+// imageRef is a log as a hub had it at the last fetch.
+type imageRef struct {
+	ref string // there
+	oid OID
+}
+
+// image returns the logs that a hub had at the last fetch.
+func (s *Store) image(remote string) (map[string]imageRef, error) {
+	root := hubPrefix + hubID(remote) + "/"
+	logs := map[string]imageRef{}
+	for kind, there := range map[string]string{"log/": logPrefix, "heads/": headsPrefix} {
+		refs, err := s.repo.refsIn(root+kind, isReplica)
+		if err != nil {
+			return nil, err
+		}
+		for replica, oid := range refs {
+			if _, twice := logs[replica]; !twice || there == logPrefix {
+				logs[replica] = imageRef{there + replica, oid}
+			}
+		}
+	}
+	return logs, nil
+}

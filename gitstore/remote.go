@@ -1,0 +1,113 @@
+package gitstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// pushSpec moves one ref of a remote, if it is where we saw it.
+type pushSpec struct {
+	to      string
+	oid     OID
+	old     OID // "" if it was not there
+	replica string
+}
+
+// refspec is the one place where a refspec for a push is made: one with nothing before its
+// colon deletes.
+func (p pushSpec) refspec() string {
+	if !isOID(p.oid) || p.oid == zeroOID || !strings.HasPrefix(p.to, "refs/") {
+		panic(fmt.Sprintf("gitstore: a push of %q to %q", p.oid, p.to))
+	}
+	return p.oid + ":" + p.to
+}
+
+// push moves refs of a remote, each for itself, and returns which were moved. Why others were
+// not is in words of the remote, or of what lies between, that nobody can tell apart:
+// who wants to know looks at the refs.
+func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done []pushSpec, err error) {
+	args := []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
+	for _, p := range specs {
+		args = append(args, "--force-with-lease="+p.to+":"+p.old)
+	}
+	args = append(args, "--", r.pushURL(ctx, remote))
+	for _, p := range specs {
+		args = append(args, p.refspec())
+	}
+	res, err := r.transport(ctx, args...)
+	for line := range strings.Lines(string(res)) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
+		if len(f) < 3 || len(f[0]) != 1 || f[0] == "!" {
+			continue
+		}
+		_, to, _ := strings.Cut(f[1], ":")
+		for _, p := range specs {
+			if p.to == to {
+				done = append(done, p)
+			}
+		}
+	}
+	if err == nil && len(done) < len(specs) {
+		err = errors.New("it did not take all refs")
+	}
+	return done, err
+}
+
+// pushURL returns where a remote is pushed to. By its name git would make refs that follow
+// the remote's, and push what the user has set beside it.
+func (r *Repo) pushURL(ctx context.Context, remote string) string {
+	list, _ := r.Config(ctx)
+	for _, key := range []string{"remote." + remote + ".pushurl", "remote." + remote + ".url"} {
+		for _, v := range list {
+			if v.Key == key {
+				return v.Value
+			}
+		}
+	}
+	return remote
+}
+
+// RemoteNames returns the names of the remotes in the configuration.
+func (r *Repo) RemoteNames(ctx context.Context) ([]string, error) {
+	list, err := r.Config(ctx)
+	names := map[string]bool{}
+	for _, v := range list {
+		rest, ok := strings.CutPrefix(v.Key, "remote.")
+		if name, isURL := strings.CutSuffix(rest, ".url"); ok && isURL {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), err
+}
+
+// transport runs a git that speaks to a remote, in the user's configuration and with the
+// user's credentials. It asks nobody anything, and ends with its context.
+func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
+	dir := r.TopLevel // of which a path in the configuration is relative
+	if dir == "" {
+		dir = r.CommonDir
+	}
+	args = append(ownConfig[:len(ownConfig):len(ownConfig)], args...)
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.WaitDelay = time.Second // then git is killed, and what it started is not waited for
+	apart(cmd)
+	// Without a terminal ssh would open a window instead, a server's every half minute.
+	return runGit(ctx, cmd, dir, append([]string{"SSH_ASKPASS_REQUIRE=never"}, r.env...), nil, args)
+}
+
+func unreachable(doing, remote string, err error) error {
+	var ge *gitError
+	if errors.As(err, &ge) {
+		return &Error{Kind: Unreachable, Msg: fmt.Sprintf("could not %s %q: %s", doing, remote, ge.reason()), Err: err}
+	}
+	if err == nil || KindOf(err) != "" {
+		return err
+	}
+	return &Error{Kind: Unreachable, Msg: fmt.Sprintf("could not %s %q: %s", doing, remote, err), Err: err}
+}
