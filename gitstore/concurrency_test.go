@@ -18,14 +18,9 @@ const pace = 200 * time.Millisecond
 // TestManyProcesses has many processes write at once while the user's git packs,
 // prunes and fetches, and a reader looks on.
 func TestManyProcesses(t *testing.T) {
-	// It is the number of those who wait for their turn that is hard, and what the user's
-	// git does between two writes. The same for longer is for the soak.
-	cases := []struct{ procs, writes int }{{50, 4}}
-	switch {
-	case soak():
-		cases = []struct{ procs, writes int }{{30, 5}, {50, 20}}
-	case testing.Short():
-		cases = []struct{ procs, writes int }{{30, 5}}
+	cases := []struct{ procs, writes int }{{30, 5}, {50, 20}}
+	if testing.Short() {
+		cases = cases[:1]
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%dx%d", c.procs, c.writes), func(t *testing.T) {

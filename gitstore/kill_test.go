@@ -24,9 +24,9 @@ import (
 func TestKill(t *testing.T) {
 	t.Parallel()
 	// Where a kill can hurt is tried point by point elsewhere (TestKilledInInstall,
-	// TestKilledBetweenMerge, TestPowerCut); random moments are many in the soak, and
-	// a few in each run.
-	kills := 80
+	// TestKilledBetweenMerge, TestPowerCut); random moments are as many as
+	// is demanded, and more in the soak.
+	kills := 200
 	switch {
 	case soak():
 		kills = 10000
