@@ -122,24 +122,32 @@ func TestSyncRewritten(t *testing.T) {
 	sound(t, env, two)
 }
 
+// copied makes a clone and a copy of its directory. Both have written since, and the first
+// has told the hub.
+func copied(t *testing.T, env []string, hub string) (a, b *Store, two string) {
+	t.Helper()
+	one := newRepo(t, env)
+	a = open(t, env, one, Options{})
+	fill(t, a, 0, 2)
+	exchange(t, a, hub)
+	two = filepath.Join(t.TempDir(), "copy")
+	command(t, "cp", "-a", one, two)
+	put(t, a, "by/a", "1")
+	exchange(t, a, hub)
+	b = open(t, env, two, Options{})
+	put(t, b, "by/b", "1")
+	return a, b, two
+}
+
 // TestSyncCopied: a clone is copied with its directory, and both write. The one that comes
 // second to the hub takes a new identity; nothing is lost, and both go on.
 func TestSyncCopied(t *testing.T) {
 	t.Parallel()
 	env := testEnv(t)
 	hub := hubOf(t, env)
-	one := newRepo(t, env)
-	a := open(t, env, one, Options{})
-	fill(t, a, 0, 3)
-	exchange(t, a, hub)
-	two := filepath.Join(t.TempDir(), "copy")
-	command(t, "cp", "-a", one, two)
-	b := open(t, env, two, Options{})
+	a, b, two := copied(t, env, hub)
 	other := open(t, env, newRepo(t, env), Options{})
-	put(t, a, "by/a", "1")
-	put(t, b, "by/b", "1")
 	put(t, b, "by/b2", "2")
-	exchange(t, a, hub)
 	exchange(t, other, hub)
 	was, _ := b.repo.replica()
 	r := exchange(t, b, hub)

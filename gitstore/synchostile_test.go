@@ -358,16 +358,7 @@ func TestSyncForkKilled(t *testing.T) {
 		{tipsFile},                     // and the ref was moved
 	} {
 		hub := hubOf(t, env)
-		one := newRepo(t, env)
-		a := open(t, env, one, Options{})
-		fill(t, a, 0, 2)
-		exchange(t, a, hub)
-		two := filepath.Join(t.TempDir(), "copy")
-		command(t, "cp", "-a", one, two)
-		put(t, a, "by/a", "1")
-		exchange(t, a, hub)
-		b := open(t, env, two, Options{})
-		put(t, b, "by/b", "1")
+		a, b, two := copied(t, env, hub)
 		old, _ := b.repo.replica()
 		oid := git(t, env, two, "rev-parse", logRef(old))
 		was := map[string]string{}
@@ -426,16 +417,7 @@ func TestSyncForkBesideWriter(t *testing.T) {
 	t.Parallel()
 	env := testEnv(t)
 	hub := hubOf(t, env)
-	one := newRepo(t, env)
-	a := open(t, env, one, Options{})
-	fill(t, a, 0, 2)
-	exchange(t, a, hub)
-	two := filepath.Join(t.TempDir(), "copy")
-	command(t, "cp", "-a", one, two)
-	put(t, a, "by/a", "1")
-	exchange(t, a, hub)
-	b := open(t, env, two, Options{})
-	put(t, b, "by/b", "1")
+	a, b, _ := copied(t, env, hub)
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {

@@ -73,7 +73,7 @@ func (b *Box) remotes(ctx context.Context, given string) ([]string, error) {
 	case len(names) > 1:
 		return nil, mail.Errorf(mail.Invalid, "this repository has %d remotes, and none was named", len(names)).Hint("git agentmail sync %s", shellQuote(names[0]))
 	}
-	return nil, mail.Errorf(mail.Invalid, "this repository has no remote to exchange mail with").Hint("git remote add origin URL")
+	return nil, mail.Errorf(mail.Invalid, "this repository has no remote to exchange mail with").Hint("git remote add origin URL").Hint("without a network: git agentmail sync --bundle FILE")
 }
 
 // remote returns a remote as it is called from everywhere in the repository, and tells a name
