@@ -35,7 +35,11 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		}
 		image, err := s.image(file)
 		if err == nil {
-			err = s.adopt(ctx, packs, nil, image)
+			var tips []OID
+			for _, i := range image {
+				tips = append(tips, i.oid)
+			}
+			err = s.adopt(ctx, packs, tips)
 		}
 		if err == nil {
 			err = s.accept(ctx, image, &out)

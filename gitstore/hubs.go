@@ -173,6 +173,9 @@ func (s *Store) Forget(ctx context.Context, remote string) error {
 			fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+kind+replica)
 		}
 	}
+	for _, name := range []string{tableSeen, "heads/" + tableSeen, tableKnown} {
+		fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+name)
+	}
 	if _, err := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err != nil {
 		return gitFailure("forget the remote", err)
 	}

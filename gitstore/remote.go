@@ -15,8 +15,8 @@ import (
 type pushSpec struct {
 	to      string
 	oid     OID
-	old     OID // "" if it was not there
-	replica string
+	old     OID    // "" if it was not there
+	replica string // whose log it is, "" for a table
 }
 
 // refspec is the one place where a refspec for a push is made: one with nothing before its
@@ -28,10 +28,10 @@ func (p pushSpec) refspec() string {
 	return p.oid + ":" + p.to
 }
 
-// push moves refs of a remote, each for itself, and returns which were moved. Why others were
-// not is in words of the remote, or of what lies between, that nobody can tell apart:
-// who wants to know looks at the refs.
-func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done []pushSpec, err error) {
+// push moves refs of a remote, each for itself, and returns which were moved and which it
+// refused to move. Of the others nobody knows. Why something was refused is in words of the
+// remote, or of what lies between, that nobody can tell apart: who wants to know looks at the refs.
+func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done, refused []pushSpec, err error) {
 	args := []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
 	for _, p := range specs {
 		args = append(args, "--force-with-lease="+p.to+":"+p.old)
@@ -43,12 +43,14 @@ func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done 
 	res, err := r.transport(ctx, args...)
 	for line := range strings.Lines(string(res)) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
-		if len(f) < 3 || len(f[0]) != 1 || f[0] == "!" {
+		if len(f) < 3 || len(f[0]) != 1 {
 			continue
 		}
 		_, to, _ := strings.Cut(f[1], ":")
 		for _, p := range specs {
-			if p.to == to {
+			if p.to == to && f[0] == "!" {
+				refused = append(refused, p)
+			} else if p.to == to {
 				done = append(done, p)
 			}
 		}
@@ -56,7 +58,7 @@ func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done 
 	if err == nil && len(done) < len(specs) {
 		err = errors.New("it did not take all refs")
 	}
-	return done, err
+	return done, refused, err
 }
 
 // pushURL returns where a remote is pushed to. By its name git would make refs that follow

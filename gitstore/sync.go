@@ -47,6 +47,9 @@ type SyncResult struct {
 	Refused  []Refused // what the hub has and is not believed
 	Branches bool      // the hub refuses refs outside of branches, so logs are branches there
 	Forked   string    // this clone's new identity: another clone, a copy of it, has the old one
+
+	Table     *Table // of the hub, as far as it is known now; nil if nobody asked for it
+	Contended bool   // the table was changed, and the hub did not take it: it has moved, or does not want to
 }
 
 // fetchFlags keep a fetch from doing more than it is told: no tags, no branches, no
@@ -61,6 +64,12 @@ var fetchFlags = []string{"-c", "fetch.writeCommitGraph=false", "-c", "fetch.unp
 // what is in this clone stays as it is. An error of kind Unreachable says that
 // the remote could not be reached, or does not take the push.
 func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
+	return s.SyncTable(ctx, remote, nil)
+}
+
+// SyncTable does the same, and lets ask change the hub's table with the same push. If the
+// result is Contended the caller has to ask again.
+func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncResult, error) {
 	out := SyncResult{Remote: remote}
 	file, known := s.RemoteFile(remote)
 	l, err := s.acquireFile(ctx, syncLock, max(s.opt.LockWait, syncWait), true)
@@ -74,7 +83,7 @@ func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 			return out, nil // an uninstall came between
 		}
 	}
-	err = s.exchange(ctx, remote, &hub, &out)
+	err = s.exchange(ctx, remote, &hub, ask, &out)
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}
@@ -96,7 +105,7 @@ func (s *Store) Sync(ctx context.Context, remote string) (SyncResult, error) {
 	return out, err
 }
 
-func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *SyncResult) error {
+func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask Revise, out *SyncResult) error {
 	before, err := s.image(remote)
 	if err != nil {
 		return err
@@ -117,7 +126,7 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 	}
 	root := hubPrefix + hubID(remote) + "/"
 	fetch := append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
-		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*")
+		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*", tableSpec(root))
 	_, err = s.repo.transport(ctx, fetch...)
 	if err != nil && s.clearLocks(root) {
 		_, err = s.repo.transport(ctx, fetch...)
@@ -132,15 +141,35 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, out *
 	if err != nil {
 		return err
 	}
-	if !maps.Equal(image, before) {
-		if err := s.adopt(ctx, packs, before, image); err != nil {
+	t, terr := s.table(ctx, remote, hub.Branches)
+	var news []OID
+	for replica, i := range image {
+		if i.oid != before[replica].oid {
+			news = append(news, i.oid)
+		}
+	}
+	if terr == nil && t.Changed {
+		news = append(news, t.at)
+	}
+	if len(news) > 0 {
+		if err := s.adopt(ctx, packs, news); err != nil {
 			return err
 		}
 	}
 	if err := s.accept(ctx, image, out); err != nil {
 		return err
 	}
-	return s.push(ctx, remote, hub, before, image, out)
+	var swap *pushSpec
+	if ask != nil && terr == nil {
+		out.Table = t
+		swap, terr = s.revise(ctx, t, ask)
+	}
+	// Mail goes whatever is wrong with the table.
+	err = s.push(ctx, remote, hub, before, image, swap, out)
+	if terr == nil && out.Table != nil {
+		terr = s.sawTable(ctx, remote, t, swap != nil && t.at == swap.oid)
+	}
+	return cmp.Or(err, terr)
 }
 
 // clearLocks removes the lock files in an image that a killed git has left, and reports whether
@@ -202,35 +231,38 @@ func (s *Store) plainPacks() (map[string]bool, error) {
 // in it: so it is merged with the others and goes with them, and the user's git, which
 // counts packs without a note, does not pack their whole repository anew for a few letters.
 // had are the packs that were there before.
-func (s *Store) adopt(ctx context.Context, had map[string]bool, before, image map[string]imageRef) error {
+func (s *Store) adopt(ctx context.Context, had map[string]bool, tips []OID) error {
+	return s.tidily(ctx, func() error {
+		packs, err := s.plainPacks()
+		if err != nil {
+			return err
+		}
+		for name := range packs {
+			base := filepath.Join(s.repo.Objects, "pack", name)
+			list, err := s.packed(packFile{base: base})
+			if had[name] || err != nil { // or the user's git is just writing it, or has removed it
+				continue
+			}
+			if slices.ContainsFunc(list, func(oid OID) bool { return slices.Contains(tips, oid) }) {
+				if err := s.writeNote(base); err != nil {
+					return s.repo.writeError("note whose a pack is", err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// tidily runs fn, which adds a pack, under the lock, and merges packs if they are too many now.
+func (s *Store) tidily(ctx context.Context, fn func() error) error {
 	l, err := s.acquire(ctx, s.opt.LockWait, true)
 	if err != nil {
 		return err
 	}
 	release := sync.OnceFunc(l.release)
 	defer release()
-	packs, err := s.plainPacks()
-	if err != nil {
+	if err := fn(); err != nil {
 		return err
-	}
-	for name := range packs {
-		base := filepath.Join(s.repo.Objects, "pack", name)
-		list, err := s.packed(packFile{base: base})
-		if had[name] || err != nil { // or the user's git is just writing it, or has removed it
-			continue
-		}
-		holds := map[OID]bool{}
-		for _, oid := range list {
-			holds[oid] = true
-		}
-		for replica, i := range image {
-			if i.oid != before[replica].oid && holds[i.oid] {
-				if err := s.writeNote(base); err != nil {
-					return s.repo.writeError("note whose a pack is", err)
-				}
-				break
-			}
-		}
 	}
 	todo, err := s.startMerge(ctx)
 	release()
@@ -348,9 +380,9 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
 }
 
-// push gives a hub what it has not got of the own log, and what something removed from it of
-// those that it had.
-func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, image map[string]imageRef, out *SyncResult) error {
+// push gives a hub what it has not got of the own log, what something removed from it of
+// those that it had, and a new version of its table, if swap is not nil.
+func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, image map[string]imageRef, swap *pushSpec, out *SyncResult) error {
 	sn, err := s.Snapshot(ctx)
 	if err != nil {
 		return err
@@ -368,6 +400,9 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 			specs = append(specs, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
 		}
 	}
+	if swap != nil {
+		specs = append(specs, *swap)
+	}
 	if len(specs) == 0 {
 		return nil
 	}
@@ -378,12 +413,19 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 	var failed error
 	for _, prefix := range prefixes {
 		for i, p := range specs {
-			if p.replica == sn.own && p.old == "" {
+			switch {
+			case p.replica == sn.own && p.old == "":
 				specs[i].to = prefix + p.replica
+			case p.replica == "" && p.old == "" && prefix == headsPrefix:
+				specs[i].to = tableBranch
 			}
 		}
-		done, refusal := s.repo.push(ctx, remote, specs)
+		done, refused, refusal := s.repo.push(ctx, remote, specs)
 		for _, p := range done {
+			if p.replica == "" {
+				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
+				continue
+			}
 			if p.replica == sn.own {
 				if out.Pushed, err = s.count(ctx, p.old, p.oid); err != nil {
 					return err
@@ -403,6 +445,10 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 		}
 		specs = slices.DeleteFunc(specs, func(p pushSpec) bool { return slices.Contains(done, p) })
 		if len(specs) == 0 {
+			return nil
+		}
+		if len(specs) == 1 && specs[0].replica == "" && slices.Contains(refused, specs[0]) {
+			out.Contended = true
 			return nil
 		}
 		// Only who was never taken looks for another place. A remote that has taken our log

@@ -284,6 +284,7 @@ type Lease struct {
 	Since     Time   `json:"since"` // when it was first taken
 	Branch    string `json:"branch,omitempty"`
 	Worktree  string `json:"worktree,omitempty"` // name of a linked worktree, "" for the main one
+	Strong    bool   `json:"strong,omitempty"`   // it is to be in the table of the remote, see Table
 }
 
 func (e *LeaseEvent) kind() string { return "lease" }

@@ -15,7 +15,7 @@ import (
 
 // A cache file is one line, then rows of fields:
 //
-//	git-agentmail cache 4 <crc32 of all that follows, in hex> <stamp>
+//	git-agentmail cache 5 <crc32 of all that follows, in hex> <stamp>
 //
 // The first number says when it was written, in milliseconds. A row is bytes behind
 // their number, a field a varint or again bytes behind their number, which is a varint. It is not JSON
@@ -24,7 +24,7 @@ import (
 // bit in a pattern would open what is reserved.
 //
 // Raise the version with every change of the fields.
-const cacheMagic = "git-agentmail cache 4 "
+const cacheMagic = "git-agentmail cache 5 "
 
 // fields are read from, or written to, the places that are pointed to. What a
 // row consists of is said once, for both.
@@ -216,6 +216,7 @@ func leaseFields(f fields, l *mail.LeaseState) {
 	f.text(&l.Ended)
 	f.number((*int64)(&l.EndedAt))
 	f.text(&l.EndedBy)
+	f.flag(&l.Strong)
 }
 
 func briefFields(f fields, h *brief) {

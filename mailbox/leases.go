@@ -117,6 +117,7 @@ func (w *writer) notHeld(held mail.Leases, me, word, pattern string) error {
 func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.Duration) (RenewResult, error) {
 	extend = max(extend, leastTTL)
 	var out RenewResult
+	strong := false
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = RenewResult{Reservations: []Renewed{}}
 		held, err := w.held(false)
@@ -143,9 +144,12 @@ func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.D
 			leases = append(leases, next)
 			out.Reservations = append(out.Reservations, Renewed{l.ID, l.Pattern, TS(old), TS(w.now.Add(time.Duration(next.TTL) * time.Second))})
 		}
-		out.Renewed = len(leases)
+		out.Renewed, strong = len(leases), anyStrong(leases)
 		return fmt.Sprintf("renew: %s %s", me.Name.Value, plural(len(leases), "reservation")), w.addLeases(held, me.ID, mail.LeaseRenew, "", leases)
 	})
+	if err == nil && strong {
+		err = b.renewed(ctx, out)
+	}
 	return out, err
 }
 
@@ -153,6 +157,7 @@ func (b *Box) Renew(ctx context.Context, who Actor, f LeaseFilter, extend time.D
 // error.
 func (b *Box) Release(ctx context.Context, who Actor, f LeaseFilter) (ReleaseResult, error) {
 	var out ReleaseResult
+	strong := false
 	err := b.update(ctx, who, func(w *writer, me *mail.Agent) (string, error) {
 		out = ReleaseResult{ReleasedAt: TS(w.now), Patterns: []string{}}
 		held, err := w.held(false)
@@ -168,9 +173,12 @@ func (b *Box) Release(ctx context.Context, who Actor, f LeaseFilter) (ReleaseRes
 			leases = append(leases, l.Lease)
 			out.Patterns = append(out.Patterns, l.Pattern)
 		}
-		out.Released = len(leases)
+		out.Released, strong = len(leases), anyStrong(leases)
 		return fmt.Sprintf("release: %s %s", me.Name.Value, briefList(out.Patterns)), w.addLeases(held, me.ID, mail.LeaseRelease, "", leases)
 	})
+	if err == nil && strong {
+		err = b.settleNow(ctx)
+	}
 	return out, err
 }
 
@@ -257,6 +265,9 @@ func (b *Box) ForceRelease(ctx context.Context, who Actor, id, note string, noti
 		}
 		return fmt.Sprintf("force-release: %s ends %s of %s", me.Name.Value, l.Pattern, d.Address(l.Holder)), nil
 	})
+	if err == nil && out.Released > 0 && l.Strong {
+		err = b.settleNow(ctx)
+	}
 	if err != nil {
 		return ForceResult{}, err
 	}
@@ -370,7 +381,7 @@ func (b *Box) reservationRow(ctx context.Context, d *mail.Directory, l *mail.Lea
 	row := Reservation{
 		ID: l.ID, Agent: d.Address(l.Holder), PathPattern: l.Pattern, Exclusive: l.Exclusive, Reason: l.Reason, Kind: l.Kind,
 		Branch: l.Branch, Worktree: l.Worktree, CreatedTS: ts(l.Since), ExpiresTS: TS(end), ReleasedTS: ts(l.EndedAt),
-		Ended: l.Ended, ClockAhead: ahead, StaleReasons: []string{},
+		Ended: l.Ended, ClockAhead: ahead, StaleReasons: []string{}, Strong: l.Strong,
 	}
 	if l.Ended == "" && !ahead && !l.Live(b.now(), own) {
 		row.Ended = "expired"

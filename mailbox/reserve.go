@@ -41,6 +41,40 @@ type wanted struct {
 // With a conflict the result is whole, and the error has the code conflict;
 // under Partial there is no error.
 func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (ReserveResult, error) {
+	if !r.Strong {
+		return b.reserve(ctx, who, r)
+	}
+	remote, err := b.needTable(ctx)
+	if err != nil {
+		return ReserveResult{Granted: []Granted{}, Conflicts: []PathConflict{}}, err
+	}
+	out, err := b.reserve(ctx, who, r)
+	if mail.CodeOf(err) == mail.Conflict { // it may have been released elsewhere
+		if _, serr := b.syncTable(ctx, remote, &settling{b: b}); serr == nil {
+			out, err = b.reserve(ctx, who, r)
+		}
+	}
+	if err != nil || len(out.Granted) == 0 {
+		return out, err
+	}
+	known := len(out.Conflicts)
+	out, err = b.strengthen(ctx, remote, r, out)
+	if err != nil || len(out.Conflicts) == known || r.Partial {
+		return out, err
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return out, err
+	}
+	d, err := b.directory(ctx, sn)
+	if err != nil {
+		return out, err
+	}
+	return out, b.reserveConflict(d.Agents[who.ID], out.Conflicts, len(r.Patterns), r)
+}
+
+// reserve takes them in this clone, strong ones as those that are to become so.
+func (b *Box) reserve(ctx context.Context, who Actor, r ReserveRequest) (ReserveResult, error) {
 	empty := ReserveResult{Granted: []Granted{}, Conflicts: []PathConflict{}}
 	if err := who.mayWrite(); err != nil {
 		return empty, err
@@ -87,7 +121,7 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 				}
 			}
 			l := mail.Lease{ID: w.newLeaseID(held), Holder: me.ID, Pattern: p.pattern.String(), Kind: string(p.kind),
-				Exclusive: !r.Shared, Reason: r.Reason, TTL: int64(r.TTL / time.Second), Since: mail.At(w.now), Branch: branch, Worktree: tree}
+				Exclusive: !r.Shared, Reason: r.Reason, TTL: int64(r.TTL / time.Second), Since: mail.At(w.now), Branch: branch, Worktree: tree, Strong: r.Strong}
 			if old := w.mine(held, me.ID, l.Pattern); old != nil {
 				l.ID = old.ID
 				if old.Exclusive || !l.Exclusive { // what was shared kept nobody out until now
@@ -96,18 +130,20 @@ func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (Reserve
 				if l.Reason == "" {
 					l.Reason = old.Reason
 				}
+				l.Strong = l.Strong || old.Strong
 				again = append(again, l)
 			} else {
 				fresh = append(fresh, l)
 			}
 			out.Granted = append(out.Granted, Granted{})
 			g := &out.Granted[len(out.Granted)-1]
-			*g = Granted{l.ID, l.Pattern, l.Exclusive, l.Reason, TS(w.now.Add(r.TTL)), l.Kind, p.files, len(again) > 0 && again[len(again)-1].ID == l.ID}
+			*g = Granted{ID: l.ID, PathPattern: l.Pattern, Exclusive: l.Exclusive, Reason: l.Reason, ExpiresTS: TS(w.now.Add(r.TTL)), Kind: l.Kind, Files: p.files,
+				Renewed: len(again) > 0 && again[len(again)-1].ID == l.ID}
 		}
 		out.Advisory = mode == "advisory"
 		if len(out.Conflicts) > 0 && !r.Partial && !out.Advisory {
 			out.Granted = []Granted{}
-			refused = w.reserveConflict(me, out.Conflicts, len(want), r)
+			refused = b.reserveConflict(me, out.Conflicts, len(want), r)
 			return "", nil
 		}
 		for _, e := range []struct {
@@ -347,12 +383,12 @@ func (w *writer) newLeaseID(held mail.Leases) string {
 	}
 }
 
-func (w *writer) reserveConflict(me *mail.Agent, conflicts []PathConflict, asked int, r ReserveRequest) error {
+func (b *Box) reserveConflict(me *mail.Agent, conflicts []PathConflict, asked int, r ReserveRequest) error {
 	e := mail.Errorf(mail.Conflict, "%s of %d asked for cannot be had; nothing was reserved", plural(len(conflicts), "pattern"), asked).
 		With("conflicts", conflicts)
 	for _, c := range conflicts {
 		for _, h := range c.Holders {
-			e.Lines = append(e.Lines, fmt.Sprintf("%s  both cover %q", holdLine(c.Path, h.Agent, h.PathPattern, h.Reason, h.ExpiresTS.Time(), w.now), h.Witness))
+			e.Lines = append(e.Lines, fmt.Sprintf("%s  both cover %q", holdLine(c.Path, h.Agent, h.PathPattern, h.Reason, h.ExpiresTS.Time(), b.now()), h.Witness))
 		}
 	}
 	h := conflicts[0].Holders[0]
@@ -366,7 +402,7 @@ func (w *writer) reserveConflict(me *mail.Agent, conflicts []PathConflict, asked
 // flags writes what was asked for besides the patterns, as flags of the command.
 func (r ReserveRequest) flags(me *mail.Agent) string {
 	s := ""
-	if !me.IsPerson() {
+	if me != nil && !me.IsPerson() {
 		s += " --as " + shellQuote(me.Name.Value)
 	}
 	if r.TTL != DefaultTTL {
@@ -380,6 +416,9 @@ func (r ReserveRequest) flags(me *mail.Agent) string {
 	}
 	if r.Shared {
 		s += " --shared"
+	}
+	if r.Strong {
+		s += " --strong"
 	}
 	if r.Reason != "" {
 		s += " --reason " + shellQuote(r.Reason)

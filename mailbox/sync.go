@@ -28,9 +28,15 @@ func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
 
 func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, error) {
 	results := []SyncResult{}
-	var failed error
+	table, failed := b.tableRemote(ctx) // who cannot know which exchanges mail all the same
 	for _, name := range remotes {
-		r, err := b.exchange(ctx, name, b.store.Sync)
+		var r SyncResult
+		var err error
+		if name == table || table == "" && failed == nil {
+			r, err = b.syncTable(ctx, name, &settling{b: b})
+		} else {
+			r, err = b.exchange(ctx, name, b.store.Sync, nil)
+		}
 		if err != nil && mail.CodeOf(err) != mail.Remote {
 			return results, err
 		}
@@ -41,6 +47,11 @@ func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, erro
 		results = append(results, r)
 	}
 	return results, failed
+}
+
+// syncTable exchanges logs with a remote, and does with its table what s says.
+func (b *Box) syncTable(ctx context.Context, remote string, s *settling) (SyncResult, error) {
+	return b.exchange(ctx, remote, s.exchangeTable, s)
 }
 
 // remotes says which remotes are meant.
@@ -118,11 +129,12 @@ func (b *Box) SyncBundle(ctx context.Context, file string) (SyncResult, error) {
 	if err != nil {
 		return SyncResult{}, mail.Errorf(mail.Invalid, "%q is no path here: %w", file, err)
 	}
-	return b.exchange(ctx, file, b.store.SyncBundle)
+	return b.exchange(ctx, file, b.store.SyncBundle, nil)
 }
 
-// exchange lets one of the two ways of the store do it, and looks at what came.
-func (b *Box) exchange(ctx context.Context, name string, with func(context.Context, string) (gitstore.SyncResult, error)) (SyncResult, error) {
+// exchange lets one of the ways of the store do it, and looks at what came. s is what was done
+// with the table, or nil.
+func (b *Box) exchange(ctx context.Context, name string, with func(context.Context, string) (gitstore.SyncResult, error), s *settling) (SyncResult, error) {
 	out := SyncResult{Remote: name, Restored: []string{}, Refused: []RefusedLog{}, Notices: []string{}}
 	before, err := b.snapshot(ctx)
 	if err != nil {
@@ -137,10 +149,13 @@ func (b *Box) exchange(ctx context.Context, name string, with func(context.Conte
 	for _, f := range r.Refused {
 		out.Refused = append(out.Refused, RefusedLog{f.Replica, f.Why})
 	}
-	if len(r.Fetched) > 0 {
-		if nerr := b.news(ctx, before, &out); nerr != nil && err == nil {
-			err = nerr
-		}
+	wrote, nerr := b.digest(ctx, before, s, err == nil, len(r.Fetched) > 0, &out)
+	if err == nil {
+		err = nerr
+	}
+	if wrote && err == nil {
+		r, err = with(ctx, name)
+		out.Pushed += r.Pushed
 	}
 	if gitstore.KindOf(err) == gitstore.Unreachable && b.removed(ctx, name) {
 		out.Notices = append(out.Notices, fmt.Sprintf("%q is no remote of this repository any more, and is not asked again", name))
@@ -165,16 +180,46 @@ func syncError(err error) error {
 	return e
 }
 
+// digest looks at what an exchange brought: mail, and reservations of this clone that were
+// granted or are lost. wrote reports whether that is to be told to others.
+func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling, went, fetched bool, out *SyncResult) (wrote bool, err error) {
+	var lost []loss
+	var table *mail.Table
+	if s != nil {
+		tokens, gone := s.outcome(ctx, went)
+		if lost = gone; s.table != nil {
+			table = s.table
+			if err := b.keepGrants(ctx, tokens, s.tokens); err != nil {
+				return false, err
+			}
+		}
+	}
+	if fetched {
+		more, err := b.news(ctx, before, table, out)
+		if err != nil {
+			return false, err
+		}
+		for _, x := range more { // the table's word is the last
+			if !slices.ContainsFunc(lost, func(y loss) bool { return y.lease.ID == x.lease.ID }) {
+				lost = append(lost, x)
+			}
+		}
+	}
+	said, err := b.lose(ctx, lost)
+	out.Notices = append(out.Notices, said...)
+	return len(said) > 0, err
+}
+
 // news counts the messages that came, and says what two clones did that did not know of each
-// other: both are told, each at its own sync.
-func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, out *SyncResult) error {
+// other: both are told, each at its own sync. It returns what this clone has lost by it.
+func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, table *mail.Table, out *SyncResult) (lost []loss, err error) {
 	after, err := b.snapshot(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files, ok, err := after.Added(ctx, before.Version())
 	if err != nil {
-		return asMail(err)
+		return nil, asMail(err)
 	}
 	agents, leases := !ok, !ok
 	for _, f := range files {
@@ -189,23 +234,21 @@ func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, out *SyncResu
 	}
 	was, err := b.directory(ctx, before)
 	if err != nil {
-		return asMail(err)
+		return nil, asMail(err)
 	}
 	d, err := b.directory(ctx, after)
 	if err != nil {
-		return asMail(err)
+		return nil, asMail(err)
 	}
 	if agents {
 		out.Notices = append(out.Notices, sameNames(was, d)...)
 	}
 	if leases {
-		more, err := b.overlaps(ctx, before, after, d)
-		if err != nil {
-			return err
-		}
+		var more []string
+		more, lost, err = b.overlaps(ctx, before, after, d, table)
 		out.Notices = append(out.Notices, more...)
 	}
-	return nil
+	return lost, err
 }
 
 // sameNames says which agents that came have a name that another has as well.
@@ -224,48 +267,62 @@ func sameNames(was, now *mail.Directory) (notices []string) {
 	return notices
 }
 
-// overlaps says which reservations that came cross those of this clone.
-func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d *mail.Directory) (notices []string, err error) {
+// overlaps says which reservations that came cross those of this clone, and which of its own
+// lose by it: a strong one, that stands in the table, counts before others, and else the older.
+func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d *mail.Directory, table *mail.Table) (notices []string, lost []loss, err error) {
 	was, err := b.knownLeases(ctx, before)
 	if err != nil {
-		return nil, asMail(err)
+		return nil, nil, asMail(err)
 	}
 	now, err := b.knownLeases(ctx, after)
 	if err != nil {
-		return nil, asMail(err)
+		return nil, nil, asMail(err)
 	}
+	strong := func(l *mail.LeaseState) bool { return table != nil && table.Held[l.ID] != nil }
 	fold, at := b.ignoreCase(ctx), b.now()
+	gone := map[string]bool{}
 	for _, l := range now.ByAge() {
 		if was[l.ID] != nil || l.Replica == after.Own() || !l.Live(at, after.Own()) {
 			continue
 		}
 		for _, own := range now.ByAge() {
-			if own.Replica != after.Own() || own.Holder == l.Holder || !(own.Exclusive || l.Exclusive) || !own.Live(at, after.Own()) || !clash(own, l, fold) {
+			if gone[own.ID] || own.Replica != after.Own() || own.Holder == l.Holder || !(own.Exclusive || l.Exclusive) || !own.Live(at, after.Own()) || !clash(own, l, fold) {
 				continue
 			}
-			first, second := own, l
-			if l.Since < own.Since || l.Since == own.Since && l.ID < own.ID {
-				first, second = l, own
+			first := l.Since < own.Since || l.Since == own.Since && l.ID < own.ID
+			why := "theirs is older, of " + l.Since.Time().Format("2006-01-02 15:04:05 UTC")
+			if strong(l) != strong(own) {
+				first, why = strong(l), lostToStrong
 			}
-			notices = append(notices, fmt.Sprintf("%s and %s reserved %q and %q without knowing of each other: %s was first, %s should release",
-				d.Address(first.Holder), d.Address(second.Holder), first.Pattern, second.Pattern, d.Address(first.Holder), d.Address(second.Holder)))
+			if first {
+				gone[own.ID] = true
+				lost = append(lost, loss{own, l.Holder, why, false})
+				continue
+			}
+			notices = append(notices, fmt.Sprintf("%s and %s reserved %q and %q without knowing of each other: %s keeps it, and %s loses it at its next sync",
+				d.Address(own.Holder), d.Address(l.Holder), own.Pattern, l.Pattern, d.Address(own.Holder), d.Address(l.Holder)))
 		}
 	}
-	return notices, nil
+	return notices, lost, nil
 }
 
 // clash reports whether two reservations have a path in common.
-func clash(a, b *mail.LeaseState, fold bool) bool {
+func clash(a, b *mail.LeaseState, fold bool) bool { return witness(a, b, fold) != "" }
+
+// witness returns a path that two reservations both cover, "" if there is none.
+func witness(a, b *mail.LeaseState, fold bool) string {
 	p, err := guard.Compile(a.Pattern)
 	q, qerr := guard.Compile(b.Pattern)
 	if err != nil || qerr != nil {
-		return false // of a newer version; reserve says so
+		return "" // of a newer version; reserve says so
 	}
 	if fold {
 		p, q = p.Fold(), q.Fold()
 	}
-	c := guard.Clash(p, guard.Kind(a.Kind), q, guard.Kind(b.Kind))
-	return c.Overlap && !c.Implied
+	if c := guard.Clash(p, guard.Kind(a.Kind), q, guard.Kind(b.Kind)); c.Overlap && !c.Implied {
+		return c.Witness
+	}
+	return ""
 }
 
 // syncState says how things stand with the remotes, for status and doctor.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +71,16 @@ func TestSyncApart(t *testing.T) {
 	here := one.sync(hub).Notices
 	there := two.sync(hub).Notices
 	here = append(here, one.sync(hub).Notices...)
-	for _, list := range [][]string{here, there} {
-		said := strings.Join(list, "\n")
-		if !strings.Contains(said, `"src/auth/**"`) || !strings.Contains(said, "BlueLake was first, GreenCastle should release") {
-			t.Errorf("of the reservations was said: %q", said)
+	if said := strings.Join(there, "\n"); !strings.Contains(said, `GreenCastle lost the reservation "src/**/token.go" to BlueLake: theirs is older`) {
+		t.Errorf("of the reservations was said: %q", said)
+	}
+	for _, who := range []struct {
+		w *world
+		a Actor
+	}{{one, first}, {two, second}} {
+		rows, err := who.w.box.Inbox(who.w.ctx, who.a, InboxQuery{})
+		if err != nil || !slices.ContainsFunc(rows, func(m InboxRow) bool { return strings.Contains(m.Subject, "Lost src/**/token.go") }) {
+			t.Errorf("%s was not told by mail: %+v, %v", who.a.Name, rows, err)
 		}
 	}
 	for _, list := range [][]string{names, here} {

@@ -528,6 +528,7 @@ type ReserveRequest struct {
 	Shared   bool
 	Reason   string
 	Partial  bool // grant what is free, as MCP does; else all or none
+	Strong   bool // in the table of the remote as well, see Box.needTable
 }
 
 // Granted is a reservation as the contract shows it.
@@ -540,6 +541,8 @@ type Granted struct {
 	Kind        string `json:"kind"`
 	Files       int    `json:"files"` // tracked files covered
 	Renewed     bool   `json:"renewed,omitempty"`
+	Strong      bool   `json:"strong,omitempty"` // it is to stand in the table of the remote
+	Token       int64  `json:"token,omitempty"`  // it does, with this number; a later grant has a greater one
 }
 
 // Holder is somebody whose reservation is in the way.
@@ -615,6 +618,7 @@ type Reservation struct {
 	ClockAhead     bool     `json:"clock_ahead,omitempty"`
 	Stale          bool     `json:"stale"`
 	StaleReasons   []string `json:"stale_reasons"`
+	Strong         bool     `json:"strong,omitempty"` // it stands, or is to stand, in the table of the remote
 	LastAgent      TS       `json:"last_agent_activity_ts"`
 	LastMail       TS       `json:"last_mail_activity_ts"`
 	LastFilesystem TS       `json:"last_filesystem_activity_ts"`

@@ -44,7 +44,7 @@ func newReservations(a *app) *cobra.Command {
 func (a *app) writeReservations(w *strings.Builder, rows []mailbox.Reservation) {
 	t := table{head: []string{"ID", "AGENT", "MODE", "FILES", "ENDS", "PATTERN", "REASON"}}
 	for _, r := range rows {
-		t.add(r.ID, short(r.Agent, 24), leaseMode(r.Exclusive), fmt.Sprint(r.Files), a.leaseEnd(r), short(r.PathPattern, 48), r.Reason)
+		t.add(r.ID, short(r.Agent, 24), leaseMode(r.Exclusive, r.Strong), fmt.Sprint(r.Files), a.leaseEnd(r), short(r.PathPattern, 48), r.Reason)
 	}
 	t.write(w, a.out)
 }

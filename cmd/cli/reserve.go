@@ -22,11 +22,18 @@ agents that touch it are refused. Either all patterns are granted or none; if
 somebody holds what one of them covers, nothing is written and the exit status
 is 3. Reserving your own pattern again renews it.
 
+With --strong they also stand in a table at the remote that mail is exchanged with,
+where two clones never both get what crosses: without it a clone learns of the
+others' reservations with the next sync. "git agentmail push" then pushes only what
+is still yours. Where the remote is not reached the reservation is one like any
+other, and becomes strong, or is lost, with the first sync that goes through.
+
 Patterns are relative to the root of the repository, wherever you are. Quote
 them, so that the shell does not expand them. See "git agentmail help patterns".`,
 		Example: `  git agentmail reserve 'src/auth/**' --ttl 1h --reason "token refactor"
   git agentmail reserve README.md 'docs/*.md' --shared
-  git agentmail reserve 'src/**' 'test/**' --partial`,
+  git agentmail reserve 'src/**' 'test/**' --partial
+  git agentmail reserve 'db/migrations/**' --strong`,
 		Args: someArgs("a pattern such as 'src/auth/**'"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Patterns, r.TTL = args, time.Duration(ttl)
@@ -51,6 +58,7 @@ them, so that the shell does not expand them. See "git agentmail help patterns".
 	f.Var(&ttl, "ttl", "hold it this long, at most 30d (default 1h)")
 	f.BoolVar(&r.Shared, "shared", false, "let others reserve it too if they also share")
 	f.Var(wordFlag{&r.Reason, "TEXT"}, "reason", "say why, for those who are stopped")
+	f.BoolVar(&r.Strong, "strong", false, "have the remote keep it, for all clones at once")
 	f.BoolVar(&r.Partial, "partial", false, "grant what is free and list the rest")
 	return cmd
 }
@@ -58,16 +66,20 @@ them, so that the shell does not expand them. See "git agentmail help patterns".
 func (a *app) writeGranted(w *strings.Builder, rows []mailbox.Granted) {
 	t := table{head: []string{"ID", "MODE", "FILES", "UNTIL", "PATTERN"}}
 	for _, g := range rows {
-		t.add(g.ID, leaseMode(g.Exclusive), fmt.Sprint(g.Files), a.when(g.ExpiresTS), g.PathPattern)
+		t.add(g.ID, leaseMode(g.Exclusive, g.Strong), fmt.Sprint(g.Files), a.when(g.ExpiresTS), g.PathPattern)
 	}
 	t.write(w, a.out)
 }
 
-func leaseMode(exclusive bool) string {
+func leaseMode(exclusive, strong bool) string {
+	mode := "shared"
 	if exclusive {
-		return "exclusive"
+		mode = "exclusive"
 	}
-	return "shared"
+	if strong {
+		mode += ", strong"
+	}
+	return mode
 }
 
 // maxLines is the longest list in a message beside the answer.

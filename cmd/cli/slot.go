@@ -122,7 +122,7 @@ func newSlotList(a *app) *cobra.Command {
 func (a *app) writeSlots(w *strings.Builder, rows []mailbox.Slot) {
 	t := table{head: []string{"SLOT", "AGENT", "MODE", "UNTIL", "BRANCH"}}
 	for _, s := range rows {
-		t.add(short(s.Slot, 40), short(s.Agent, 24), leaseMode(s.Exclusive), a.when(s.ExpiresTS), s.Branch)
+		t.add(short(s.Slot, 40), short(s.Agent, 24), leaseMode(s.Exclusive, false), a.when(s.ExpiresTS), s.Branch)
 	}
 	t.write(w, a.out)
 }
