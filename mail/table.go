@@ -194,12 +194,18 @@ func (t *Table) Settle(s Settling) (next *Table, refused map[string]*Grant) {
 	if !changed {
 		return t, refused
 	}
-	next.Step()
+	next.step()
 	return next, refused
 }
 
-// Step makes the table a version of its own.
-func (t *Table) Step() {
+// Next returns a version of the table that says the same.
+func (t *Table) Next() *Table {
+	next := *t
+	next.step()
+	return &next
+}
+
+func (t *Table) step() {
 	if t.Version++; t.Version >= tableVersions {
 		t.Epoch, t.Version = t.Epoch+1, 0
 	}

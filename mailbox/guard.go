@@ -100,14 +100,17 @@ func (h *holds) those(want func(pattern string) bool) iter.Seq[guard.Held] {
 				continue
 			}
 			end, _ := l.Expires(h.now)
-			if !yield(guard.Held{
-				ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder,
-				Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch,
-			}) {
+			if !yield(heldBy(&l.Lease, end)) {
 				return
 			}
 		}
 	}
+}
+
+// heldBy is a reservation as the guard looks at it.
+func heldBy(l *mail.Lease, end time.Time) guard.Held {
+	return guard.Held{ID: l.ID, Pattern: l.Pattern, Kind: guard.Kind(l.Kind), Holder: l.Holder,
+		Reason: l.Reason, Since: l.Since.Time(), Expires: end, Worktree: l.Worktree, Branch: l.Branch}
 }
 
 // check asks the guard which reservations of others are in the way of changed paths.

@@ -67,37 +67,10 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 	if err != nil || len(commits) == 0 {
 		return err
 	}
-	authors, err := h.b.authors(h.ctx, h.sn, oldest(held))
+	blocks, checked, err := h.b.touchedBy(h.ctx, h.sn, commits, held, h.who)
+	h.v.Checked = checked
 	if err != nil {
 		return err
-	}
-	var entries []guard.Entry // of all commits, in their order
-	var of []*gitstore.Commit
-	for i := range commits {
-		for _, e := range entriesOf(commits[i].Changed) {
-			entries, of = append(entries, e), append(of, &commits[i])
-		}
-	}
-	h.v.Checked = len(entries)
-	found, err := guard.Check(entries, slices.Values(held), h.b.ignoreCase(h.ctx))
-	if err != nil {
-		return err
-	}
-	var blocks []guard.Block
-	seen := map[string]bool{}
-	for _, bl := range found {
-		c := of[bl.Entry]
-		author, known := authors[c.OID]
-		if !known {
-			author = h.who.ID
-		}
-		if author != "" && bl.By.Holder == author || c.Time.Unix() < bl.By.Since.Unix() { // a commit knows whole seconds
-			continue
-		}
-		if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
-			seen[key] = true
-			blocks = append(blocks, bl)
-		}
 	}
 	if err := h.b.nameHolders(h.ctx, h.sn, blocks); err != nil {
 		return err
@@ -110,11 +83,48 @@ func (h *hook) judge(updates []gitstore.RefUpdate, err error, added func([]gitst
 	return nil
 }
 
+// touchedBy returns where commits that are pushed touch what others hold, each pair of a path
+// and a reservation once, and how many changes were looked at. A commit is its author's, if
+// that was recorded, else the pusher's.
+func (b *Box) touchedBy(ctx context.Context, sn *gitstore.Snapshot, commits []gitstore.Commit, held []guard.Held, pusher Actor) (blocks []guard.Block, checked int, err error) {
+	authors, err := b.authors(ctx, sn, oldest(held))
+	if err != nil {
+		return nil, 0, err
+	}
+	var entries []guard.Entry // of all commits, in their order
+	var of []*gitstore.Commit
+	for i := range commits {
+		for _, e := range entriesOf(commits[i].Changed) {
+			entries, of = append(entries, e), append(of, &commits[i])
+		}
+	}
+	found, err := guard.Check(entries, slices.Values(held), b.ignoreCase(ctx))
+	if err != nil {
+		return nil, len(entries), err
+	}
+	seen := map[string]bool{}
+	for _, bl := range found {
+		c := of[bl.Entry]
+		author, known := authors[c.OID]
+		if !known {
+			author = pusher.ID
+		}
+		if author != "" && bl.By.Holder == author || c.Time.Unix() < bl.By.Since.Unix() { // a commit knows whole seconds
+			continue
+		}
+		if key := bl.Path + "\x00" + bl.By.ID; !seen[key] {
+			seen[key] = true
+			blocks = append(blocks, bl)
+		}
+	}
+	return blocks, len(entries), nil
+}
+
 // withoutOurs leaves out pushes of the mailbox's own refs.
 func withoutOurs(updates []gitstore.RefUpdate) []gitstore.RefUpdate {
 	var kept []gitstore.RefUpdate
 	for _, u := range updates {
-		if !strings.HasPrefix(u.RemoteRef, "refs/agentmail/") {
+		if !strings.HasPrefix(u.RemoteRef, "refs/agentmail/") && !strings.HasPrefix(u.RemoteRef, "refs/heads/agentmail/") {
 			kept = append(kept, u)
 		}
 	}

@@ -74,7 +74,8 @@ type settling struct {
 	fresh  map[string]bool // of a request that is waiting for the answer
 	whole  bool            // of which all are granted or none
 
-	held    mail.Leases // as of the last look
+	at      *gitstore.Table // as of the last look, as all that follows
+	held    mail.Leases
 	own     string
 	tokens  map[string]int64
 	table   *mail.Table // as the remote has it, nil if it was not looked at
@@ -85,7 +86,7 @@ type settling struct {
 
 // revise is what the store asks, see gitstore.Revise.
 func (s *settling) revise(ctx context.Context, t *gitstore.Table) (change *gitstore.TableChange) {
-	s.table, s.next, s.refused, s.err = nil, nil, nil, nil
+	s.at, s.table, s.next, s.refused, s.err = t, nil, nil, nil, nil
 	change, s.err = s.plan(ctx, t)
 	return change
 }

@@ -23,7 +23,7 @@ func TestVerbs(t *testing.T) {
 			t.Errorf("no verb %q", verb)
 		}
 	}
-	for _, verb := range strings.Fields("push export import") {
+	for _, verb := range strings.Fields("export import") {
 		if cmd, _, err := root.Find([]string{verb}); err == nil && cmd != root {
 			t.Errorf("the verb %q is not built, but there", verb)
 		}

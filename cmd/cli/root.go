@@ -82,7 +82,7 @@ and work tree are never touched.`,
 	add(groupStart, newInit(a), newUninstall(a), newSetup(a), newRegister(a), newDeregister(a), newWindow(a), newMCP(a), newServe(a), newDemo(a))
 	add(groupMail, newSend(a), newReply(a), newInbox(a), newOutbox(a), newShow(a), newThread(a), newSearch(a), newSummarize(a),
 		newRead(a), newAck(a), newWait(a), newContact(a), newSync(a))
-	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a),
+	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a), newPush(a),
 		newCheck(a), newGuard(a), newSlot(a))
 	add(groupSee, newStatus(a), newAgents(a), newWhois(a), newLog(a), newWatch(a), newProduct(a))
 	add(groupCare, newHooks(a), newPurge(a), newReindex(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))

@@ -1,0 +1,125 @@
+package gitstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// Push is a push of the user's own refs, as for git push.
+type Push struct {
+	Remote   string
+	Refspecs []string // none: those that git pushes by itself
+	Options  []string // for git push, but none that is in Choice
+	Choice   []string // options that say which refs go, or force them: --tags, --force, --delete
+	Stderr   io.Writer
+}
+
+// PushedRef is what a push does, or would do, with one ref, in git's own words.
+type PushedRef struct {
+	Flag     string // "" as it goes on, + forced, - deleted, * new, ! refused, = nothing to do
+	From, To string
+	Summary  string
+}
+
+// PlanPush asks git, and the remote, what a push would do.
+func (r *Repo) PlanPush(ctx context.Context, p Push) ([]PushedRef, error) {
+	args := slices.Concat([]string{"push", "--dry-run", "--porcelain", "--no-verify"}, p.Options, p.Choice, []string{"--", p.Remote}, p.Refspecs)
+	return r.pushAsUser(ctx, p.Stderr, args)
+}
+
+// pushAsUser runs a push as if the user had typed it: with their hooks, from where they are.
+func (r *Repo) pushAsUser(ctx context.Context, stderr io.Writer, args []string) ([]PushedRef, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = r.Dir, r.given, stderr
+	out, err := cmd.Output()
+	var refs []PushedRef
+	for line := range strings.Lines(string(out)) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
+		if len(f) == 3 && len(f[0]) == 1 {
+			from, to, _ := strings.Cut(f[1], ":")
+			refs = append(refs, PushedRef{strings.TrimSpace(f[0]), from, to, f[2]})
+		}
+	}
+	var ee *exec.ExitError
+	switch {
+	case err == nil:
+		return refs, nil
+	case ctx.Err() != nil:
+		return refs, ctx.Err()
+	case errors.As(err, &ee):
+		return refs, &gitError{"push", ee.ExitCode(), "it ended with an error"}
+	}
+	return nil, startError("push", err)
+}
+
+// PushFenced moves refs as PlanPush said, and the table of the remote to a new version, all
+// or nothing: if the table has moved since t, none is. A refusal is no error; the refs say
+// so. With --force git would pass over the table's old value too, so each ref that is forced says so itself.
+func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Table, change TableChange) (done []PushedRef, moved bool, err error) {
+	oid, err := s.writeTable(ctx, t, change)
+	if err != nil {
+		return nil, false, err
+	}
+	spec := pushSpec{to: t.ref, oid: oid, old: t.at}
+	args := slices.Concat([]string{"push", "--porcelain", "--atomic"}, p.Options, []string{"--force-with-lease=" + spec.to + ":" + spec.old, "--", p.Remote})
+	for _, ref := range refs {
+		force := ""
+		if ref.Flag == "+" {
+			force = "+"
+		}
+		if ref.Flag != "=" {
+			args = append(args, force+ref.From+":"+ref.To)
+		}
+	}
+	all, err := s.repo.pushAsUser(ctx, p.Stderr, append(args, spec.refspec()))
+	for _, ref := range all {
+		if ref.To != t.ref {
+			done = append(done, ref)
+		} else if ref.Flag != "!" && err == nil {
+			moved = true
+		}
+	}
+	var ge *gitError
+	if errors.As(err, &ge) && len(all) > 0 {
+		err = nil // it says of each ref how it went
+	}
+	if moved {
+		t.at, t.tip = oid, oid
+		return done, true, s.sawTable(ctx, p.Remote, t, true)
+	}
+	return done, false, err
+}
+
+// PushRemote returns the remote that git push means where none is named.
+func (r *Repo) PushRemote(ctx context.Context) string {
+	branch := r.Branch(ctx)
+	for _, key := range []string{"branch." + branch + ".pushremote", "remote.pushdefault", "branch." + branch + ".remote"} {
+		if v, set := r.Get(ctx, key); set && v.Value != "" && v.Value != "." {
+			return v.Value
+		}
+	}
+	if names, err := r.RemoteNames(ctx); err == nil && len(names) == 1 {
+		return names[0]
+	}
+	return "origin"
+}
+
+// Updates says what a planned push brings, as git tells it to a pre-push hook.
+func (r *Repo) Updates(ctx context.Context, refs []PushedRef) ([]RefUpdate, error) {
+	var list []RefUpdate
+	for _, ref := range refs {
+		if ref.From == "" || ref.Flag == "=" {
+			continue
+		}
+		out, err := r.ask(ctx, nil, "rev-parse", "--verify", "--end-of-options", ref.From)
+		if err != nil {
+			return nil, gitFailure("find what is pushed", err)
+		}
+		list = append(list, RefUpdate{LocalRef: ref.From, Local: strings.TrimSpace(string(out)), RemoteRef: ref.To, Remote: zeroOID})
+	}
+	return list, nil
+}

@@ -1,0 +1,228 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/git-agentmail/git-agentmail/gitstore"
+	"github.com/git-agentmail/git-agentmail/guard"
+	"github.com/git-agentmail/git-agentmail/mail"
+)
+
+// fenceTries is how often a push is tried whose table others change at the same time.
+const fenceTries = 10
+
+// PushRequest is a push of the user's own refs.
+type PushRequest struct {
+	Remote   string   // "" is the one that git push means
+	Refspecs []string // none: those that git push means
+	Options  []string // of git push: set-upstream, push-option, force-with-lease, no-verify
+	Choice   []string // of git push: tags, follow-tags, force, delete
+	DryRun   bool
+	Stderr   io.Writer // what git, the remote and hooks have to say
+}
+
+// PushResult is what became of it.
+type PushResult struct {
+	Remote string      `json:"remote"`
+	Refs   []PushedRef `json:"refs"`
+	Fenced bool        `json:"fenced"` // the table of strong reservations moved with them
+	Held   []string    `json:"held"`   // patterns of the pusher's strong reservations
+	DryRun bool        `json:"dry_run,omitempty"`
+}
+
+// PushedRef is one of the refs.
+type PushedRef struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Flag    string `json:"flag"` // git's: "" it goes on, + forced, - deleted, * new, = nothing to do
+	Summary string `json:"summary"`
+}
+
+// Push moves branches at the remote together with its table of strong reservations, all or
+// nothing: so it goes through only if the actor's strong reservations are still theirs, and
+// nobody else's covers what the commits touch, at the moment when the branches move. A check
+// before a push of git's own cannot promise that.
+func (b *Box) Push(ctx context.Context, who Actor, r PushRequest) (PushResult, error) {
+	out := PushResult{Refs: []PushedRef{}, Held: []string{}, DryRun: r.DryRun}
+	if err := who.mayWrite(); err != nil {
+		return out, err
+	}
+	remote, err := b.needTable(ctx)
+	if err != nil {
+		return out, err
+	}
+	if out.Remote = r.Remote; r.Remote == "" {
+		out.Remote = b.repo.PushRemote(ctx)
+	}
+	if out.Remote != remote {
+		return out, mail.Errorf(mail.Invalid, "the strong reservations stand at %q, and this push goes to %q, where nothing can hold it to them", remote, out.Remote).
+			Hint("git agentmail push %s", shellQuote(remote)).Hint("git push %s", shellQuote(out.Remote))
+	}
+	mine, err := b.strongOf(ctx, who)
+	if err != nil {
+		return out, err
+	}
+	p := gitstore.Push{Remote: remote, Refspecs: r.Refspecs, Options: r.Options, Choice: r.Choice, Stderr: r.Stderr}
+	var refused []gitstore.PushedRef
+	var stood *mail.Table
+	for try := 0; ; try++ {
+		s := &settling{b: b, always: true}
+		if _, err := b.syncTable(ctx, remote, s); err != nil {
+			return out, err
+		}
+		// Either somebody was faster with the table, or something else is not wanted there.
+		if stood != nil && (try == fenceTries || s.table.Equal(stood)) {
+			return out, refusal(remote, refused, nil)
+		}
+		if out.Held, err = b.stillMine(ctx, mine, s); err != nil {
+			return out, err
+		}
+		plan, err := b.repo.PlanPush(ctx, p)
+		if err := refusal(remote, plan, err); err != nil {
+			return out, err
+		}
+		if err := b.mayPush(ctx, who, remote, plan, s); err != nil {
+			return out, err
+		}
+		out.Refs = pushedRefs(plan)
+		if r.DryRun || !slices.ContainsFunc(plan, func(ref gitstore.PushedRef) bool { return ref.Flag != "=" }) {
+			return out, nil
+		}
+		next := s.next.Next()
+		files, err := next.Files()
+		if err != nil {
+			return out, err
+		}
+		change := gitstore.TableChange{Files: files, Subject: "push: " + who.Name, Alone: next.First()}
+		done, moved, err := b.store.PushFenced(ctx, p, plan, s.at, change)
+		if moved || err != nil {
+			out.Fenced = moved
+			if len(done) > 0 {
+				out.Refs = pushedRefs(done)
+			}
+			return out, pushError(remote, err)
+		}
+		refused, stood = done, s.next
+	}
+}
+
+// strongOf returns the actor's own live strong reservations.
+func (b *Box) strongOf(ctx context.Context, who Actor) ([]*mail.LeaseState, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held, err := b.knownLeases(ctx, sn)
+	if err != nil {
+		return nil, err
+	}
+	s := settling{held: held, own: sn.Own()}
+	return slices.DeleteFunc(s.mine(b.now()), func(l *mail.LeaseState) bool { return l.Holder != who.ID }), nil
+}
+
+// stillMine reports an error if one of them is not in the table.
+func (b *Box) stillMine(ctx context.Context, mine []*mail.LeaseState, s *settling) (patterns []string, err error) {
+	patterns = []string{}
+	for _, l := range mine {
+		if s.next.Held[l.ID] == nil {
+			e := mail.Errorf(mail.Conflict, "your strong reservation %q is not yours any more; nothing was pushed", l.Pattern)
+			for _, id := range slices.Sorted(maps.Keys(s.next.Held)) {
+				if g := s.next.Held[id]; g.Holder != l.Holder && crosses(&g.Lease, &l.Lease, b.ignoreCase(ctx)) {
+					e.Lines = append(e.Lines, fmt.Sprintf("%s  is held by %s until %s", display(g.Pattern), b.nameOf(ctx, g.Holder), until(g.Ends().Time(), b.now())))
+				}
+			}
+			return patterns, e.Hint("git agentmail reserve --strong %s", shellQuote(l.Pattern)).Hint("git agentmail inbox")
+		}
+		patterns = append(patterns, l.Pattern)
+	}
+	return patterns, nil
+}
+
+// nameOf is how an agent is called, or its id if its log has not come.
+func (b *Box) nameOf(ctx context.Context, id string) string {
+	if sn, err := b.snapshot(ctx); err == nil {
+		if d, err := b.directory(ctx, sn); err == nil && d.Agents[id] != nil {
+			return d.Address(id)
+		}
+	}
+	return id
+}
+
+// mayPush reports an error if the commits touch what stands in the table as somebody else's.
+func (b *Box) mayPush(ctx context.Context, who Actor, remote string, plan []gitstore.PushedRef, s *settling) error {
+	var held []guard.Held
+	for _, id := range slices.Sorted(maps.Keys(s.next.Held)) {
+		if g := s.next.Held[id]; g.Exclusive && g.Holder != who.ID && g.Live(b.now()) {
+			held = append(held, heldBy(&g.Lease, g.Ends().Time()))
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	updates, err := b.repo.Updates(ctx, plan)
+	if err != nil {
+		return asMail(err)
+	}
+	commits, err := b.repo.Pushed(ctx, remote, "", withoutOurs(updates))
+	if err != nil {
+		return asMail(err)
+	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	blocks, _, err := b.touchedBy(ctx, sn, commits, held, who)
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	if err := b.nameHolders(ctx, sn, blocks); err != nil {
+		return err
+	}
+	e := mail.Errorf(mail.Conflict, "this push touches %s that others hold by a strong reservation; nothing was pushed", paths(blocks))
+	for _, bl := range blocks[:min(len(blocks), maxHolders)] {
+		e.Lines = append(e.Lines, holdLine(bl.Path, bl.By.HolderName, bl.By.Pattern, bl.By.Reason, bl.By.Expires, b.now()))
+	}
+	return e.Hint("git agentmail send --to %s -s %s", blocks[0].By.HolderName, shellQuote(blocks[0].Path))
+}
+
+// refusal says which refs git, or the remote, does not move.
+func refusal(remote string, refs []gitstore.PushedRef, err error) error {
+	var lines []string
+	for _, ref := range refs {
+		if ref.Flag == "!" {
+			lines = append(lines, fmt.Sprintf("%s -> %s  %s", short(ref.From), short(ref.To), ref.Summary))
+		}
+	}
+	if len(lines) == 0 {
+		return pushError(remote, err)
+	}
+	e := mail.Errorf(mail.Remote, "%q does not take this push; nothing was pushed", remote)
+	e.Lines = lines
+	return e.Hint("git fetch %s", shellQuote(remote)).Hint("git push --dry-run %s", shellQuote(remote))
+}
+
+func pushError(remote string, err error) error {
+	if err == nil || mail.CodeOf(asMail(err)) != mail.Internal {
+		return asMail(err)
+	}
+	return mail.Errorf(mail.Remote, "the push to %q failed, and nothing was pushed: %s", remote, strings.TrimPrefix(err.Error(), "git push: ")).
+		Hint("a remote that cannot move several refs at once, or a hook that says no, has said so above; without the fence: git push %s", shellQuote(remote))
+}
+
+func short(ref string) string {
+	ref = strings.TrimPrefix(ref, "refs/heads/")
+	return strings.TrimPrefix(ref, "refs/")
+}
+
+func pushedRefs(refs []gitstore.PushedRef) []PushedRef {
+	list := []PushedRef{}
+	for _, ref := range refs {
+		list = append(list, PushedRef{ref.From, ref.To, ref.Flag, ref.Summary})
+	}
+	return list
+}
