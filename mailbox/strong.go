@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -469,7 +468,8 @@ func anyStrong(list []mail.Lease) bool {
 	return slices.ContainsFunc(list, func(l mail.Lease) bool { return l.Strong })
 }
 
-// strongState says how things stand with the table, for status and doctor.
+// strongState says how many reservations stood in the table at the last exchange, for status
+// and doctor; "" if none.
 func (b *Box) strongState(ctx context.Context) (string, error) {
 	remote, err := b.tableRemote(ctx)
 	if err != nil || remote == "" {
@@ -492,5 +492,5 @@ func (b *Box) strongState(ctx context.Context) (string, error) {
 	if n == 0 {
 		return "", nil
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s at %s", plural(n, "strong reservation"), remote)), nil
+	return fmt.Sprintf("%s at %s", plural(n, "strong reservation"), remote), nil
 }

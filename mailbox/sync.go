@@ -351,6 +351,9 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 	if len(lines) == 0 {
 		return "this mailbox is in this clone alone: git agentmail sync exchanges it with a remote", list, nil
 	}
+	if s, err := b.strongState(ctx); err == nil && s != "" { // what is wrong with it doctor says
+		lines = append(lines, s)
+	}
 	return strings.Join(lines, "; "), list, nil
 }
 

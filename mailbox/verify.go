@@ -178,6 +178,11 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 			say("note", "", "%q refuses refs/agentmail/, so the logs are branches agentmail/… there", r.Name)
 		}
 	}
+	if s, err := b.strongState(ctx); err != nil {
+		say("problem", first(mail.AsError(err).Hints), "strong reservations: %v", err)
+	} else if s != "" {
+		say("ok", "", "%s", s)
+	}
 	if h.Writing != "" {
 		say("note", "", "a process is writing now (%s)", h.Writing)
 	}

@@ -17,6 +17,7 @@ var fileTools = []tool{
 			{name: "ttl_seconds", kind: integer, def: 3600},
 			{name: "exclusive", kind: boolean, def: true},
 			{name: "reason", def: ""},
+			{name: "strong", kind: boolean, def: false, about: "Have the git remote keep them, so that no other clone gets them; takes a fetch and a push"},
 			format,
 		},
 		run: reservePaths,
@@ -87,7 +88,9 @@ func reservePaths(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.Reserve(ctx, who, c.reservation(c.texts("paths")...))
+	r := c.reservation(c.texts("paths")...)
+	r.Strong = c.boolean("strong")
+	return b.Reserve(ctx, who, r)
 }
 
 func createReservation(ctx context.Context, c *call) (any, error) {
