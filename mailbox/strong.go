@@ -18,9 +18,15 @@ import (
 // free, renews, takes out what has ended. So whoever is killed at any moment, or was offline,
 // loses nothing: the next exchange does what is left. doc/model has the rules of the table.
 
-// grantsFile, in the store's own directory, holds the tokens that this clone was granted, by
-// reservation. What is in it and not in the table any more was lost.
+// grantsFile, in the store's own directory, holds what this clone was granted.
 const grantsFile = "grants"
+
+// granted is what is in it: at which remote, and the token of each reservation. What is in it
+// and not in the table any more was lost.
+type granted struct {
+	Remote string           `json:"remote"`
+	Tokens map[string]int64 `json:"tokens"`
+}
 
 // Of a table that many want to change at once: how often it is tried, and after how many
 // refusals with nothing changed it is the remote that does not want to.
@@ -30,21 +36,28 @@ const (
 )
 
 // tableRemote returns the remote whose table counts: of those that this clone exchanges
-// logs with the one that agentmail.strongRemote names, else origin, else the only one. It is "" if there is none.
+// logs with the one that agentmail.strongRemote names, else the one where something of this
+// clone's stands, else origin, else the only one. It is "" if there is none.
 func (b *Box) tableRemote(ctx context.Context) (string, error) {
 	list, err := b.store.Hubs()
 	if err != nil {
 		return "", asMail(err)
 	}
 	name, set, err := b.repo.Local(ctx, "agentmail.strongremote")
+	if err != nil {
+		return "", asMail(err)
+	}
+	has, err := b.grants()
 	switch {
 	case err != nil:
-		return "", asMail(err)
+		return "", err
 	case set && slices.Contains(list, name):
 		return name, nil
 	case set:
 		return "", mail.Errorf(mail.Invalid, "agentmail.strongRemote is %q, and no mail is exchanged with a remote of that name", name).
 			Hint("git agentmail sync %s", shellQuote(name)).Hint("git config --local --unset agentmail.strongRemote")
+	case len(has.Tokens) > 0 && slices.Contains(list, has.Remote):
+		return has.Remote, nil
 	case slices.Contains(list, "origin"):
 		return "origin", nil
 	case len(list) == 1:
@@ -69,6 +82,7 @@ func (b *Box) needTable(ctx context.Context) (string, error) {
 // settling brings the table of a remote in line with the logs, in the course of an exchange.
 type settling struct {
 	b      *Box
+	remote string
 	always bool            // also if nothing of this clone's is in it, and nothing new
 	fresh  map[string]bool // of a request that is waiting for the answer
 	whole  bool            // of which all are granted or none
@@ -119,8 +133,12 @@ func (s *settling) plan(ctx context.Context, t *gitstore.Table) (*gitstore.Table
 			b.opt.Report("the table of strong reservations was set back or written anew at the remote; who held something there finds out at the next sync")
 		}
 	}
-	if s.tokens, err = b.grants(); err != nil {
+	has, err := b.grants()
+	if err != nil {
 		return nil, err
+	}
+	if s.tokens = has.Tokens; has.Remote != s.remote {
+		s.tokens = nil // it was granted elsewhere, and is asked for here
 	}
 	if set.Leases, err = b.withEnded(ctx, sn, s.held, table); err != nil {
 		return nil, err
@@ -185,26 +203,22 @@ func (b *Box) withEnded(ctx context.Context, sn *gitstore.Snapshot, held mail.Le
 	return both, nil
 }
 
-// grants returns the tokens that this clone was granted.
-func (b *Box) grants() (map[string]int64, error) {
+// grants returns what this clone was granted. A damaged file counts for none: the table says
+// as well what was granted.
+func (b *Box) grants() (has granted, err error) {
 	data, err := b.store.State(grantsFile)
 	if err != nil {
-		return nil, asMail(err)
+		return has, asMail(err)
 	}
-	return readGrants(data), nil
-}
-
-// readGrants takes a damaged file for none: the table says as well what was granted.
-func readGrants(data []byte) map[string]int64 {
-	tokens := map[string]int64{}
-	if json.Unmarshal(data, &tokens) != nil {
-		return map[string]int64{}
+	if json.Unmarshal(data, &has) != nil {
+		has = granted{}
 	}
-	return tokens
+	return has, nil
 }
 
 // exchangeTable exchanges logs with a remote and brings its table in line with them.
 func (s *settling) exchangeTable(ctx context.Context, remote string) (all gitstore.SyncResult, err error) {
+	s.remote = remote
 	var at *mail.Table
 	for try, stands := 0, 0; ; try++ {
 		var r gitstore.SyncResult
@@ -304,11 +318,11 @@ func (s *settling) withheld(id string) bool {
 }
 
 // keepGrants writes down which tokens this clone has.
-func (b *Box) keepGrants(ctx context.Context, tokens, before map[string]int64) error {
-	if maps.Equal(tokens, before) {
+func (s *settling) keepGrants(ctx context.Context, tokens map[string]int64) error {
+	if maps.Equal(tokens, s.tokens) {
 		return nil
 	}
-	return asMail(b.store.ChangeState(ctx, grantsFile, func([]byte) ([]byte, error) { return json.Marshal(tokens) }))
+	return asMail(s.b.store.ChangeState(ctx, grantsFile, func([]byte) ([]byte, error) { return json.Marshal(granted{s.remote, tokens}) }))
 }
 
 // lose ends reservations of this clone that lost against others, and tells both holders.
@@ -389,7 +403,7 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 	if serr != nil {
 		return out, serr
 	}
-	tokens, serr := b.grants()
+	has, serr := b.grants()
 	if serr != nil {
 		return out, serr
 	}
@@ -401,7 +415,7 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 		if s.withheld(g.ID) {
 			continue
 		}
-		g.Strong, g.Token = true, tokens[g.ID]
+		g.Strong, g.Token = true, has.Tokens[g.ID]
 		granted = append(granted, g)
 	}
 	out.Granted = granted

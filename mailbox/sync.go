@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -177,6 +178,10 @@ func syncError(err error) error {
 	}
 	e := mail.Errorf(mail.Remote, "%s; all that was written is in this clone, and goes with the next sync", err)
 	e.Err = err
+	var se *gitstore.Error
+	if errors.As(err, &se) && se.Hint != "" {
+		e.Hint("%s", se.Hint)
+	}
 	return e
 }
 
@@ -189,7 +194,7 @@ func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling
 		tokens, gone := s.outcome(ctx, went)
 		if lost = gone; s.table != nil {
 			table = s.table
-			if err := b.keepGrants(ctx, tokens, s.tokens); err != nil {
+			if err := s.keepGrants(ctx, tokens); err != nil {
 				return false, err
 			}
 		}
