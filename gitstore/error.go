@@ -19,6 +19,7 @@ const (
 	Newer         Kind = "newer"            // written in a format this version does not know
 	Duplicate     Kind = "duplicate"        // a file of that path is in the log already
 	Unreachable   Kind = "unreachable"      // a remote cannot be reached, or refuses; this clone is whole
+	Invalid       Kind = "invalid"          // a setting of the user's that cannot be meant
 	GitFailed     Kind = "git failed"       // a git command failed in a way not foreseen
 )
 

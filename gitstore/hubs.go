@@ -19,6 +19,8 @@ import (
 type Hub struct {
 	Name     string    // of the remote, or its URL
 	Branches bool      // see SyncResult
+	Place    string    // the ref that is this clone's log there, "" if it has none
+	Refused  []string  // places where it did not take the own log at the last exchange
 	Last     time.Time // of the last exchange that went through
 	Failed   string    // what stopped the last one, "" if nothing
 	Ahead    int       // commits of the own log that it has not got
@@ -26,10 +28,12 @@ type Hub struct {
 
 // hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
 type hubFile struct {
-	Name     string   `json:"remote"`
-	Branches bool     `json:"branches,omitempty"`
-	Failed   string   `json:"failed,omitempty"`
-	Had      []string `json:"had,omitempty"` // refs of logs that were seen there
+	Name      string   `json:"remote"`
+	Branches  bool     `json:"branches,omitempty"`
+	NoOptions bool     `json:"no_options,omitempty"` // it takes no options with a push
+	Refused   []string `json:"refused,omitempty"`    // places where it did not take the own log
+	Failed    string   `json:"failed,omitempty"`
+	Had       []string `json:"had,omitempty"` // refs of logs that were seen there
 }
 
 // hubID is how a hub is called in refs and file names, which a URL could not be.
@@ -68,6 +72,7 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	prefix, _ := s.RefPrefix(ctx) // a wrong one is for sync to say
 	var list []Hub
 	for _, name := range names {
 		var f hubFile
@@ -76,10 +81,14 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 		if err != nil || readJSON(file, &f) != nil {
 			continue // removed meanwhile
 		}
-		h := Hub{Name: f.Name, Branches: f.Branches, Failed: f.Failed, Last: st.ModTime()}
+		h := Hub{Name: f.Name, Branches: f.Branches, Refused: f.Refused, Failed: f.Failed, Last: st.ModTime()}
 		image, err := s.image(f.Name)
 		if err != nil {
 			return nil, err
+		}
+		h.Place = image[sn.own].ref
+		if refs, err := s.imageRefs(f.Name); err == nil && prefix != "" && refs[places(&f, prefix, sn.own, imageRef{})[0]] != "" {
+			h.Place = places(&f, prefix, sn.own, imageRef{})[0]
 		}
 		if t := sn.logs[sn.own]; t != nil {
 			if h.Ahead, err = s.count(ctx, image[sn.own].oid, t.OID); err != nil {
@@ -163,18 +172,14 @@ func (s *Store) Forget(ctx context.Context, remote string) error {
 		return err
 	}
 	defer l.release()
-	image, err := s.image(remote)
+	root := hubPrefix + hubID(remote) + "/"
+	image, err := s.repo.refsBelow(root, func(name string) bool { return !strings.HasSuffix(name, ".lock") })
 	if err != nil {
 		return err
 	}
 	var drop strings.Builder
-	for replica := range image {
-		for _, kind := range []string{"log/", "heads/"} {
-			fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+kind+replica)
-		}
-	}
-	for _, name := range []string{tableSeen, "heads/" + tableSeen, tableKnown} {
-		fmt.Fprintf(&drop, "delete %s\n", hubPrefix+hubID(remote)+"/"+name)
+	for name := range image {
+		fmt.Fprintf(&drop, "delete %s\n", root+name)
 	}
 	if _, err := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err != nil {
 		return gitFailure("forget the remote", err)
@@ -183,28 +188,4 @@ func (s *Store) Forget(ctx context.Context, remote string) error {
 		return os.Remove(file)
 	}
 	return nil
-}
-
-// imageRef is a log as a hub had it at the last fetch.
-type imageRef struct {
-	ref string // there
-	oid OID
-}
-
-// image returns the logs that a hub had at the last fetch.
-func (s *Store) image(remote string) (map[string]imageRef, error) {
-	root := hubPrefix + hubID(remote) + "/"
-	logs := map[string]imageRef{}
-	for kind, there := range map[string]string{"log/": logPrefix, "heads/": headsPrefix} {
-		refs, err := s.repo.refsIn(root+kind, isReplica)
-		if err != nil {
-			return nil, err
-		}
-		for replica, oid := range refs {
-			if _, twice := logs[replica]; !twice || there == logPrefix {
-				logs[replica] = imageRef{there + replica, oid}
-			}
-		}
-	}
-	return logs, nil
 }

@@ -31,8 +31,9 @@ func (p pushSpec) refspec() string {
 // push moves refs of a remote, each for itself, and returns which were moved and which it
 // refused to move. Of the others nobody knows. Why something was refused is in words of the
 // remote, or of what lies between, that nobody can tell apart: who wants to know looks at the refs.
-func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec) (done, refused []pushSpec, err error) {
+func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec, options ...string) (done, refused []pushSpec, err error) {
 	args := []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
+	args = append(args, options...)
 	for _, p := range specs {
 		args = append(args, "--force-with-lease="+p.to+":"+p.old)
 	}

@@ -45,6 +45,8 @@ type Options struct {
 	LockWait time.Duration
 	// Ephemeral marks a clone that will be thrown away (CI).
 	Ephemeral bool
+	// RefPrefix comes before agentmail.refPrefix; see [Store.RefPrefix].
+	RefPrefix string
 	// Lives says that the process goes on after a write: nobody waits for the packs that
 	// are merged then but Close.
 	Lives bool
@@ -62,6 +64,8 @@ type Store struct {
 	repo    *Repo
 	opt     Options
 	objects objects
+
+	wide sync.Map // when all branches of a remote were last looked at
 
 	mu      sync.Mutex
 	queue   []*op // waiting for the next commit

@@ -23,10 +23,9 @@ import (
 // accepted before. Its owner alone pushes a log, so no push is ever rejected for somebody
 // else's, and nothing needs a merge.
 const (
-	hubPrefix   = refRoot + "hub/"
-	headsPrefix = "refs/heads/agentmail/"
-	remotesDir  = "remotes" // in the store's own directory: a file for each hub
-	syncLock    = "syncing" // there as well: one process exchanges logs at a time
+	hubPrefix  = refRoot + "hub/"
+	remotesDir = "remotes" // in the store's own directory: a file for each hub
+	syncLock   = "syncing" // there as well: one process exchanges logs at a time
 )
 
 // syncWait is how long one exchange waits for another at least: that may be a first one.
@@ -46,6 +45,9 @@ type SyncResult struct {
 	Restored []string  // replicas whose logs something had removed from the hub
 	Refused  []Refused // what the hub has and is not believed
 	Branches bool      // the hub refuses refs outside of branches, so logs are branches there
+	Place    string    // the ref that is this clone's log there
+	Fell     bool      // and it is a branch, for it was just refused elsewhere
+	Refuses  []string  // places where the hub did not take this clone's log, and there is no other
 	Forked   string    // this clone's new identity: another clone, a copy of it, has the old one
 
 	Table     *Table // of the hub, as far as it is known now; nil if nobody asked for it
@@ -88,6 +90,7 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 		return out, ctx.Err()
 	}
 	at := s.opt.Now()
+	hub.Refused = out.Refuses
 	if hub.Failed = ""; err != nil {
 		hub.Failed = err.Error()
 		at = time.Time{}
@@ -96,7 +99,7 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 		}
 	}
 	out.Branches = hub.Branches
-	if err != nil && !known && strings.ContainsAny(remote, `/:\`) {
+	if err != nil && !known && len(out.Refuses) == 0 && strings.ContainsAny(remote, `/:\`) {
 		return out, err // a URL or path that was never one; a name stands in the configuration
 	}
 	if serr := s.saveHub(hub, at); err == nil {
@@ -106,7 +109,15 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 }
 
 func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask Revise, out *SyncResult) error {
+	prefix, err := s.RefPrefix(ctx)
+	if err != nil {
+		return err
+	}
 	before, err := s.image(remote)
+	if err != nil {
+		return err
+	}
+	known, err := s.imageRefs(remote)
 	if err != nil {
 		return err
 	}
@@ -126,7 +137,9 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	}
 	root := hubPrefix + hubID(remote) + "/"
 	fetch := append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
-		"--", remote, "+"+logPrefix+"*:"+root+"log/*", "+"+headsPrefix+"*:"+root+"heads/*", tableSpec(root))
+		"--", remote)
+	wide := s.looksWide(remote)
+	fetch = append(fetch, s.fetchSpecs(remote, known, wide)...)
 	_, err = s.repo.transport(ctx, fetch...)
 	if err != nil && s.clearLocks(root) {
 		_, err = s.repo.transport(ctx, fetch...)
@@ -136,6 +149,9 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	}
 	if err != nil {
 		return err
+	}
+	if wide {
+		s.wide.Store(remote, s.opt.Now())
 	}
 	image, err := s.image(remote)
 	if err != nil {
@@ -165,9 +181,12 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 		swap, terr = s.revise(ctx, t, ask)
 	}
 	// Mail goes whatever is wrong with the table.
-	err = s.push(ctx, remote, hub, before, image, swap, out)
+	err = s.push(ctx, remote, hub, prefix, before, image, swap, out)
 	if terr == nil && out.Table != nil {
-		terr = s.sawTable(ctx, remote, t, swap != nil && t.at == swap.oid)
+		moved := swap != nil && t.at == swap.oid
+		if terr = s.sawTable(ctx, remote, t, moved); terr == nil && swap != nil && !moved && !out.Contended && swap.oid != t.tip {
+			terr = errf(Unreachable, "at %q this clone may push only branches of its own, and the strong reservations are in %s", remote, t.ref)
+		}
 	}
 	return cmp.Or(err, terr)
 }
@@ -195,7 +214,7 @@ func (s *Store) clearLocks(root string) (any bool) {
 // inTheWay tells what keeps this clone from writing an image, nil if nothing does: then it
 // is not the remote that does not answer.
 func (s *Store) inTheWay(root string) error {
-	for _, kind := range []string{"log", "heads"} {
+	for _, kind := range []string{"log", "heads", "branches"} {
 		dir := filepath.Join(s.repo.CommonDir, filepath.FromSlash(root+kind))
 		err := probe(dir)
 		for at := strings.TrimSuffix(root+kind, "/"); errors.Is(err, syscall.ENOTDIR) && at+"/" != refRoot; at = path.Dir(at) {
@@ -382,72 +401,84 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 
 // push gives a hub what it has not got of the own log, what something removed from it of
 // those that it had, and a new version of its table, if swap is not nil.
-func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, image map[string]imageRef, swap *pushSpec, out *SyncResult) error {
+func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix string, before, image map[string]imageRef, swap *pushSpec, out *SyncResult) error {
 	sn, err := s.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	var specs []pushSpec
-	own := sn.logs[sn.own]
+	refs, err := s.imageRefs(remote)
+	if err != nil {
+		return err
+	}
+	there := image[sn.own]
+	ladder := places(hub, prefix, sn.own, there)
+	if out.Place = there.ref; refs[ladder[0]] != "" {
+		out.Place = ladder[0]
+	}
+	own := pushSpec{replica: sn.own}
 	refused := slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
-	if own != nil && !refused && image[sn.own].oid != own.OID {
-		specs = append(specs, pushSpec{to: image[sn.own].ref, oid: own.OID, old: image[sn.own].oid, replica: sn.own})
+	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID {
+		own.oid = t.OID
 	}
+	var missing []pushSpec
 	for _, ref := range hub.Had {
-		replica := ref[strings.LastIndexByte(ref, '/')+1:]
-		twice := slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == replica })
+		replica := replicaOf(ref)
+		twice := slices.ContainsFunc(missing, func(p pushSpec) bool { return p.replica == replica })
 		if _, there := image[replica]; !there && !twice && sn.logs[replica] != nil && replica != sn.own {
-			specs = append(specs, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
+			missing = append(missing, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
 		}
-	}
-	if swap != nil {
-		specs = append(specs, *swap)
-	}
-	if len(specs) == 0 {
-		return nil
-	}
-	prefixes := []string{logPrefix, headsPrefix}
-	if hub.Branches {
-		prefixes = prefixes[1:]
 	}
 	var failed error
-	for _, prefix := range prefixes {
-		for i, p := range specs {
-			switch {
-			case p.replica == sn.own && p.old == "":
-				specs[i].to = prefix + p.replica
-			case p.replica == "" && p.old == "" && prefix == headsPrefix:
-				specs[i].to = tableBranch
+	for i, place := range ladder {
+		var specs []pushSpec
+		if own.oid != "" {
+			own.to, own.old = place, refs[place]
+			specs = append(specs, own)
+		}
+		for _, p := range missing {
+			if mayPush(place, p.to) {
+				specs = append(specs, p)
 			}
 		}
-		done, refused, refusal := s.repo.push(ctx, remote, specs)
+		if swap != nil {
+			table := *swap
+			if table.old == "" && strings.HasPrefix(place, branchPrefix) {
+				table.to = tableBranch
+			}
+			if mayPush(place, table.to) {
+				specs = append(specs, table)
+			}
+		}
+		if len(specs) == 0 {
+			return nil
+		}
+		done, refused, refusal := s.pushTo(ctx, remote, hub, specs)
 		for _, p := range done {
 			if p.replica == "" {
 				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
+				swap = nil
 				continue
 			}
 			if p.replica == sn.own {
-				if out.Pushed, err = s.count(ctx, p.old, p.oid); err != nil {
+				if out.Pushed, err = s.count(ctx, there.oid, p.oid); err != nil {
 					return err
 				}
-				hub.Branches = strings.HasPrefix(p.to, headsPrefix)
+				branch := strings.HasPrefix(p.to, branchPrefix)
+				out.Place, out.Fell = p.to, branch && !hub.Branches && prefix == ""
+				hub.Branches, own.oid = branch, ""
 			} else {
 				out.Restored = append(out.Restored, p.replica)
 			}
 			// The next look must not take it for something that is missing.
-			kind, _ := strings.CutPrefix(p.to, refRoot)
-			if strings.HasPrefix(p.to, headsPrefix) {
-				kind = "heads/" + p.replica
-			}
-			if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(remote)+"/"+kind, p.oid); err != nil {
+			if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(remote)+"/"+imageName(p.to), p.oid); err != nil {
 				return gitFailure("write down what the remote has", err)
 			}
 		}
-		specs = slices.DeleteFunc(specs, func(p pushSpec) bool { return slices.Contains(done, p) })
-		if len(specs) == 0 {
+		missing = slices.DeleteFunc(missing, func(p pushSpec) bool { return slices.Contains(done, p) })
+		if len(done) == len(specs) {
 			return nil
 		}
-		if len(specs) == 1 && specs[0].replica == "" && slices.Contains(refused, specs[0]) {
+		if len(done) == len(specs)-1 && swap != nil && slices.ContainsFunc(refused, func(p pushSpec) bool { return p.replica == "" }) {
 			out.Contended = true
 			return nil
 		}
@@ -455,9 +486,14 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, before, i
 		// before does so again, and one that seems to have lost it may only seem so: what lies
 		// between can make git believe that there are no refs, and then the lease refuses.
 		failed = refusal
-		if slices.Contains(hub.Had, logRef(sn.own)) || before[sn.own].oid != "" || !slices.ContainsFunc(specs, func(p pushSpec) bool { return p.replica == sn.own && p.old == "" }) {
+		known := slices.Contains(hub.Had, place) || prefix == "" && (slices.Contains(hub.Had, logRef(sn.own)) || before[sn.own].oid != "")
+		if own.oid == "" || own.old != "" || known {
 			break
 		}
+		out.Refuses = ladder[:i+1]
 	}
-	return unreachable("push to", remote, failed)
+	if own.oid == "" {
+		out.Refuses = nil
+	}
+	return notTaken(out.Refuses, unreachable("push to", remote, failed))
 }

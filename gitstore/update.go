@@ -413,6 +413,7 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	if err != nil {
 		return nil, err
 	}
+	s.skipCI(ctx, infos)
 	oid := n.add(plumbing.CommitObject, s.encodeCommit(ctx, tree, old, infos))
 	starting := make(chan *move, 1)
 	go func() {

@@ -110,6 +110,7 @@ func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 		Now:   opt.Now, Rand: opt.Rand, LockWait: opt.LockWait, Report: opt.Report,
 		Who:         "git-agentmail",
 		Ephemeral:   b.getenv("CI") == "true",
+		RefPrefix:   b.getenv("AGENTMAIL_REF"),
 		AfterCommit: b.afterCommit,
 	})
 	var beside context.Context
@@ -164,6 +165,7 @@ func asMail(err error) error {
 		gitstore.Damaged:       mail.Corrupt,
 		gitstore.Newer:         mail.Format,
 		gitstore.Duplicate:     mail.Exists,
+		gitstore.Invalid:       mail.Invalid,
 	}[se.Kind]
 	if code == "" {
 		code = mail.Internal

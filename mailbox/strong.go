@@ -148,7 +148,10 @@ func (s *settling) plan(ctx context.Context, t *gitstore.Table) (*gitstore.Table
 	}
 	fold := b.ignoreCase(ctx)
 	set.Crosses = func(a, b *mail.Lease) bool { return crosses(a, b, fold) }
-	s.table = table
+	s.table, s.next = table, table
+	if !s.always && set.Floor == 0 && len(s.mine(now)) == 0 {
+		return nil, nil // to tidy up is for those who have something in it
+	}
 	if s.next, s.refused = table.Settle(set); s.next == table {
 		return nil, nil
 	}

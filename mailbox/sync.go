@@ -147,6 +147,10 @@ func (b *Box) exchange(ctx context.Context, name string, with func(context.Conte
 	if r.Forked != "" {
 		out.Notices = append(out.Notices, fmt.Sprintf("a copy of this clone's directory writes mail as well: this one goes on as %s, and its agents are the copy's until they register with --adopt", r.Forked))
 	}
+	out.Place = r.Place
+	if r.Fell {
+		out.Notices = append(out.Notices, fmt.Sprintf("%s takes no refs but branches: there this clone's log is the branch %s", name, strings.TrimPrefix(r.Place, "refs/heads/")))
+	}
 	for _, f := range r.Refused {
 		out.Refused = append(out.Refused, RefusedLog{f.Replica, f.Why})
 	}
@@ -339,7 +343,7 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 	list = []Remote{}
 	var lines []string
 	for _, h := range hubs {
-		r := Remote{Name: h.Name, Ahead: h.Ahead, Branches: h.Branches, Failed: h.Failed}
+		r := Remote{Name: h.Name, Ahead: h.Ahead, Branches: h.Branches, Place: h.Place, NotTaken: append([]string{}, h.Refused...), Failed: h.Failed}
 		said := h.Name + ": never yet"
 		if h.Last.Unix() > 0 {
 			r.LastTS = TS(h.Last)
@@ -347,6 +351,9 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 		}
 		if h.Ahead > 0 {
 			said += fmt.Sprintf(", %s to send", plural(h.Ahead, "commit"))
+		}
+		if h.Place != "" {
+			said += ", this clone's log is " + h.Place
 		}
 		if h.Failed != "" {
 			said += "; " + h.Failed

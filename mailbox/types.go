@@ -848,23 +848,26 @@ type Status struct {
 
 // Remote is one that logs are exchanged with.
 type Remote struct {
-	Name     string `json:"name"`
-	LastTS   TS     `json:"last_ts"`            // of the last exchange that went through; "" if there was none
-	Ahead    int    `json:"ahead"`              // commits of this clone that it has not got
-	Branches bool   `json:"branches,omitempty"` // it takes logs as branches only
-	Failed   string `json:"failed,omitempty"`   // what stopped the last one
+	Name     string   `json:"name"`
+	LastTS   TS       `json:"last_ts"`            // of the last exchange that went through; "" if there was none
+	Ahead    int      `json:"ahead"`              // commits of this clone that it has not got
+	Branches bool     `json:"branches,omitempty"` // it takes logs as branches only
+	Place    string   `json:"place,omitempty"`    // the ref that is this clone's log there
+	NotTaken []string `json:"not_taken"`          // places where it did not take that log, and there is no other
+	Failed   string   `json:"failed,omitempty"`   // what stopped the last one
 }
 
 // SyncResult says what an exchange with a remote did.
 type SyncResult struct {
 	Remote   string       `json:"remote"`
-	Messages int          `json:"messages"` // that came
-	Fetched  int          `json:"fetched"`  // logs that were new or had grown
-	Pushed   int          `json:"pushed"`   // commits of this clone's log that the remote has now
-	Restored []string     `json:"restored"` // logs that something had removed from the remote
-	Refused  []RefusedLog `json:"refused"`  // logs that the remote has and that are not believed
-	Notices  []string     `json:"notices"`  // what clones did that did not know of each other
-	Branches bool         `json:"branches"` // the remote takes logs as branches only
+	Messages int          `json:"messages"`        // that came
+	Fetched  int          `json:"fetched"`         // logs that were new or had grown
+	Pushed   int          `json:"pushed"`          // commits of this clone's log that the remote has now
+	Restored []string     `json:"restored"`        // logs that something had removed from the remote
+	Refused  []RefusedLog `json:"refused"`         // logs that the remote has and that are not believed
+	Notices  []string     `json:"notices"`         // what clones did that did not know of each other
+	Branches bool         `json:"branches"`        // the remote takes logs as branches only
+	Place    string       `json:"place,omitempty"` // the ref that is this clone's log there
 	Error    *mail.Error  `json:"error,omitempty"`
 }
 

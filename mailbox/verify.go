@@ -165,8 +165,14 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 	if err != nil {
 		say("problem", "git agentmail verify", "%v", err)
 	}
+	if _, err := b.store.RefPrefix(ctx); err != nil {
+		e := mail.AsError(asMail(err))
+		say("problem", first(e.Hints), "%s", e.Message)
+	}
 	for _, r := range remotes {
 		switch {
+		case len(r.NotTaken) > 0:
+			say("problem", "git config agentmail.refPrefix PREFIX", "%q takes this clone's log nowhere: %s; set what the names of branches that may be pushed there begin with, or use sync --bundle", r.Name, r.Failed)
 		case r.Failed != "":
 			say("problem", "git agentmail sync "+shellQuote(r.Name), "the last sync stopped: %s", r.Failed)
 		case r.Ahead > 0:
@@ -174,8 +180,8 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		default:
 			say("ok", "", "in step with %q", r.Name)
 		}
-		if r.Branches {
-			say("note", "", "%q refuses refs/agentmail/, so the logs are branches agentmail/… there", r.Name)
+		if r.Place != "" {
+			say("ok", "", "this clone's log is %s at %q", r.Place, r.Name)
 		}
 	}
 	if s, err := b.strongState(ctx); err != nil {

@@ -224,6 +224,9 @@ Settings, in the repository's own git configuration:
   agentmail.images           keep (default), or webp: send a smaller copy of PNG
                              and GIF along, as lossless WebP
   agentmail.autoReserve      true: an agent's first edit reserves the file
+  agentmail.refPrefix        what the names of branches begin with, where a remote
+                             lets this clone push no others; $AGENTMAIL_REF
+                             comes before it
 
 Nothing is pushed anywhere, and no index, branch or file of yours is touched.
 `

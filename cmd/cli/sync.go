@@ -29,6 +29,11 @@ is 6, and everything stays in this clone for the next sync. --watch goes on unti
 it is interrupted: ten seconds after a push at the earliest it pushes what was
 written since, and it asks for news every 30 seconds.
 
+Mail goes as refs/agentmail/log/, which nobody sees in a list of branches. A remote
+that refuses those gets branches agentmail/ instead. Where only branches of some
+prefix may be pushed, as from the sandboxes of coding agents, set it:
+git config agentmail.refPrefix PREFIX, or $AGENTMAIL_REF. Others need not know it.
+
 With --bundle FILE no network is needed: what FILE holds is taken in, then FILE is
 written with all that this clone has. Carry it to the other clone and do the same.`,
 		Example: `  git agentmail sync
