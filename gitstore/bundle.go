@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,13 +35,13 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		if _, err := s.repo.own(ctx, nil, append(fetchFlags[:len(fetchFlags):len(fetchFlags)], "--", file, "+"+logPrefix+"*:"+root+"log/*")...); err != nil {
 			return out, unreachable("read the bundle", file, err)
 		}
-		image, err := s.image(file)
+		refs, err := s.imageRefs(file)
 		if err == nil {
-			var tips []OID
-			for _, i := range image {
-				tips = append(tips, i.oid)
-			}
-			err = s.adopt(ctx, packs, tips)
+			err = s.adopt(ctx, packs, slices.Collect(maps.Values(refs)))
+		}
+		var image map[string]imageRef
+		if err == nil {
+			image, err = s.image(file)
 		}
 		if err == nil {
 			err = s.accept(ctx, image, &out)

@@ -24,6 +24,7 @@ type Hub struct {
 	Last     time.Time // of the last exchange that went through
 	Failed   string    // what stopped the last one, "" if nothing
 	Ahead    int       // commits of the own log that it has not got
+	Archived int       // logs that it has in archives
 }
 
 // hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
@@ -33,7 +34,8 @@ type hubFile struct {
 	NoOptions bool     `json:"no_options,omitempty"` // it takes no options with a push
 	Refused   []string `json:"refused,omitempty"`    // places where it did not take the own log
 	Failed    string   `json:"failed,omitempty"`
-	Had       []string `json:"had,omitempty"` // refs of logs that were seen there
+	Had       []string `json:"had,omitempty"`    // refs of logs that were seen there
+	Looked    int64    `json:"looked,omitempty"` // when idle clones were last looked for, in seconds since 1970
 }
 
 // hubID is how a hub is called in refs and file names, which a URL could not be.
@@ -85,6 +87,11 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 		image, err := s.image(f.Name)
 		if err != nil {
 			return nil, err
+		}
+		for _, i := range image {
+			if i.archived {
+				h.Archived++
+			}
 		}
 		h.Place = image[sn.own].ref
 		if refs, err := s.imageRefs(f.Name); err == nil && prefix != "" && refs[places(&f, prefix, sn.own, imageRef{})[0]] != "" {
@@ -154,10 +161,24 @@ func (s *Store) saveHub(f hubFile, at time.Time) error {
 	return os.Chtimes(name, at, at)
 }
 
-// saw adds an image to the refs that a hub had, and returns how many those are.
+// saw adds an image to the refs that a hub had, and returns how many those are. Of a log in an
+// archive it is the ref that the log would have.
 func (f *hubFile) saw(image map[string]imageRef) int {
-	for _, i := range image {
-		if !slices.Contains(f.Had, i.ref) {
+	had := make(map[string]bool, len(f.Had))
+	for _, ref := range f.Had {
+		had[ref] = true
+	}
+	for replica, i := range image {
+		if i.ref == "" {
+			i.ref = logRef(replica)
+			if f.Branches {
+				i.ref = headsPrefix + replica
+			}
+			if had[logRef(replica)] || had[headsPrefix+replica] {
+				continue
+			}
+		}
+		if !had[i.ref] {
 			f.Had = append(f.Had, i.ref)
 		}
 	}

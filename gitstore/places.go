@@ -138,7 +138,7 @@ const wideEvery = 5 * time.Minute
 // fetchSpecs returns what is fetched from a hub: known are the refs of its image.
 func (s *Store) fetchSpecs(remote string, known map[string]OID, wide bool) []string {
 	root := hubPrefix + hubID(remote) + "/"
-	specs := []string{"+" + logPrefix + "*:" + root + "log/*", "+" + headsPrefix + "*:" + root + "heads/*", tableSpec(root)}
+	specs := []string{"+" + logPrefix + "*:" + root + "log/*", "+" + archivePrefix + "*:" + root + "archive/*", "+" + headsPrefix + "*:" + root + "heads/*", tableSpec(root)}
 	dirs := map[string]bool{}
 	for ref := range known {
 		if name, ok := strings.CutPrefix(ref, branchPrefix); ok && strings.HasSuffix(ref, branchSuffix) {
@@ -165,6 +165,7 @@ func (s *Store) looksWide(remote string) bool {
 // imageDirs are the directories of an image, with what their refs are called on the hub.
 var imageDirs = []struct{ dir, there string }{
 	{"log/", logPrefix},
+	{"archive/", archivePrefix},
 	{"heads/", headsPrefix},
 	{"branches/", branchPrefix},
 }
@@ -179,10 +180,10 @@ func imageName(ref string) string {
 	return ""
 }
 
-// hubRef is the inverse of imageName, "" for what is no image of a log.
+// hubRef is the inverse of imageName, "" for what is no image of a log or an archive.
 func hubRef(name string) string {
 	for _, d := range imageDirs {
-		if rest, ok := strings.CutPrefix(name, d.dir); ok && imageName(d.there+rest) == name && replicaOf(d.there+rest) != "" {
+		if rest, ok := strings.CutPrefix(name, d.dir); ok && imageName(d.there+rest) == name && (replicaOf(d.there+rest) != "" || archiveOf(d.there+rest) != "") {
 			return d.there + rest
 		}
 	}
@@ -201,8 +202,9 @@ func (s *Store) imageRefs(remote string) (map[string]OID, error) {
 
 // imageRef is a log as a hub had it at the last fetch.
 type imageRef struct {
-	ref string // there
-	oid OID
+	ref      string // there, "" if it is only in an archive
+	oid      OID
+	archived bool // the hub has oid in an archive, and ref, if there is one, does not lead to it
 }
 
 // image returns the logs that a hub had at the last fetch. Of a log that lies in two places,
@@ -212,22 +214,36 @@ func (s *Store) image(remote string) (map[string]imageRef, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.imageOf(refs)
+}
+
+// imageOf returns the logs among the refs of a hub.
+func (s *Store) imageOf(refs map[string]OID) (map[string]imageRef, error) {
 	found := map[string][]imageRef{}
 	for ref, oid := range refs {
-		replica := replicaOf(ref)
-		found[replica] = append(found[replica], imageRef{ref, oid})
+		if replica := replicaOf(ref); replica != "" {
+			found[replica] = append(found[replica], imageRef{ref: ref, oid: oid})
+		}
+	}
+	archives, _, err := s.archivesIn(refs)
+	if err != nil {
+		return nil, err
+	}
+	for _, contents := range archives {
+		for replica, oid := range contents {
+			found[replica] = append(found[replica], imageRef{oid: oid, archived: true})
+		}
 	}
 	logs := map[string]imageRef{}
 	for replica, list := range found {
-		slices.SortFunc(list, func(a, b imageRef) int {
-			return cmp.Or(cmp.Compare(rank(a.ref), rank(b.ref)), cmp.Compare(a.ref, b.ref))
-		})
+		slices.SortFunc(list, byRank)
 		best := list[0]
 		for _, other := range list[1:] {
 			if other.oid != best.oid && s.follows(best.oid, other.oid) {
 				best = other
 			}
 		}
+		best.ref = cmp.Or(best.ref, list[0].ref)
 		logs[replica] = best
 	}
 	return logs, nil
@@ -235,6 +251,9 @@ func (s *Store) image(remote string) (map[string]imageRef, error) {
 
 // rank orders the places of a log.
 func rank(ref string) int {
+	if ref == "" {
+		return len(imageDirs)
+	}
 	return slices.IndexFunc(imageDirs, func(d struct{ dir, there string }) bool {
 		return strings.HasPrefix(imageName(ref), d.dir)
 	})

@@ -16,7 +16,7 @@ type pushSpec struct {
 	to      string
 	oid     OID
 	old     OID    // "" if it was not there
-	replica string // whose log it is, "" for a table
+	replica string // whose log it is, "" for a table or an archive
 }
 
 // refspec is the one place where a refspec for a push is made: one with nothing before its
@@ -28,12 +28,42 @@ func (p pushSpec) refspec() string {
 	return p.oid + ":" + p.to
 }
 
+// dropSpec takes a ref from a remote, if it is where we saw it. It is the one way to do so.
+type dropSpec struct {
+	ref string
+	old OID
+}
+
+func (d dropSpec) refspec() string {
+	if replicaOf(d.ref) == "" && archiveOf(d.ref) == "" || !isOID(d.old) || d.old == zeroOID {
+		panic(fmt.Sprintf("gitstore: a push that deletes %q at %q", d.ref, d.old))
+	}
+	return ":" + d.ref
+}
+
+// replace makes a ref at a remote that takes the place of others, and takes those from it: all
+// of it or, also where the remote cannot do that, nothing.
+func (r *Repo) replace(ctx context.Context, remote string, put pushSpec, drops []dropSpec) error {
+	args := append(pushFlags[:len(pushFlags):len(pushFlags)], "--atomic", "--force-with-lease="+put.to+":")
+	for _, d := range drops {
+		args = append(args, "--force-with-lease="+d.ref+":"+d.old)
+	}
+	args = append(args, "--", r.pushURL(ctx, remote), put.refspec())
+	for _, d := range drops {
+		args = append(args, d.refspec())
+	}
+	_, err := r.transport(ctx, args...)
+	return err
+}
+
+// pushFlags keep a push from doing more than it is told.
+var pushFlags = []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
+
 // push moves refs of a remote, each for itself, and returns which were moved and which it
 // refused to move. Of the others nobody knows. Why something was refused is in words of the
 // remote, or of what lies between, that nobody can tell apart: who wants to know looks at the refs.
 func (r *Repo) push(ctx context.Context, remote string, specs []pushSpec, options ...string) (done, refused []pushSpec, err error) {
-	args := []string{"push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no"}
-	args = append(args, options...)
+	args := append(pushFlags[:len(pushFlags):len(pushFlags)], options...)
 	for _, p := range specs {
 		args = append(args, "--force-with-lease="+p.to+":"+p.old)
 	}

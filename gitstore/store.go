@@ -67,6 +67,9 @@ type Store struct {
 
 	wide sync.Map // when all branches of a remote were last looked at
 
+	archiveLock sync.Mutex
+	archives    map[OID]map[string]OID // what is in them, by commit; nil before it was read
+
 	mu      sync.Mutex
 	queue   []*op // waiting for the next commit
 	leading bool  // a goroutine is committing

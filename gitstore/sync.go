@@ -42,6 +42,7 @@ type SyncResult struct {
 	Remote   string
 	Fetched  []string  // replicas whose logs are new or have grown
 	Pushed   int       // commits of this clone's own log that the hub has now and had not
+	Retired  int       // logs of idle clones that are in an archive now
 	Restored []string  // replicas whose logs something had removed from the hub
 	Refused  []Refused // what the hub has and is not believed
 	Branches bool      // the hub refuses refs outside of branches, so logs are branches there
@@ -113,11 +114,11 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	if err != nil {
 		return err
 	}
-	before, err := s.image(remote)
+	known, err := s.imageRefs(remote)
 	if err != nil {
 		return err
 	}
-	known, err := s.imageRefs(remote)
+	before, err := s.imageOf(known)
 	if err != nil {
 		return err
 	}
@@ -136,10 +137,8 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 		return err
 	}
 	root := hubPrefix + hubID(remote) + "/"
-	fetch := append(fetchFlags[:len(fetchFlags):len(fetchFlags)],
-		"--", remote)
 	wide := s.looksWide(remote)
-	fetch = append(fetch, s.fetchSpecs(remote, known, wide)...)
+	fetch := slices.Concat(fetchFlags, []string{"--", remote}, s.fetchSpecs(remote, known, wide))
 	_, err = s.repo.transport(ctx, fetch...)
 	if err != nil && s.clearLocks(root) {
 		_, err = s.repo.transport(ctx, fetch...)
@@ -153,15 +152,15 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	if wide {
 		s.wide.Store(remote, s.opt.Now())
 	}
-	image, err := s.image(remote)
+	refs, err := s.imageRefs(remote)
 	if err != nil {
 		return err
 	}
 	t, terr := s.table(ctx, remote, hub.Branches)
 	var news []OID
-	for replica, i := range image {
-		if i.oid != before[replica].oid {
-			news = append(news, i.oid)
+	for ref, oid := range refs {
+		if oid != known[ref] {
+			news = append(news, oid)
 		}
 	}
 	if terr == nil && t.Changed {
@@ -172,6 +171,13 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 			return err
 		}
 	}
+	image, err := s.imageOf(refs)
+	if err != nil {
+		return err
+	}
+	if err := s.unreadArchives(refs, out); err != nil {
+		return err
+	}
 	if err := s.accept(ctx, image, out); err != nil {
 		return err
 	}
@@ -181,12 +187,15 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 		swap, terr = s.revise(ctx, t, ask)
 	}
 	// Mail goes whatever is wrong with the table.
-	err = s.push(ctx, remote, hub, prefix, before, image, swap, out)
+	err = s.push(ctx, remote, hub, prefix, before, image, refs, swap, out)
 	if terr == nil && out.Table != nil {
 		moved := swap != nil && t.at == swap.oid
 		if terr = s.sawTable(ctx, remote, t, moved); terr == nil && swap != nil && !moved && !out.Contended && swap.oid != t.tip {
 			terr = errf(Unreachable, "at %q this clone may push only branches of its own, and the strong reservations are in %s", remote, t.ref)
 		}
+	}
+	if err == nil {
+		err = s.retire(ctx, remote, hub, out)
 	}
 	return cmp.Or(err, terr)
 }
@@ -214,7 +223,7 @@ func (s *Store) clearLocks(root string) (any bool) {
 // inTheWay tells what keeps this clone from writing an image, nil if nothing does: then it
 // is not the remote that does not answer.
 func (s *Store) inTheWay(root string) error {
-	for _, kind := range []string{"log", "heads", "branches"} {
+	for _, kind := range []string{"log", "archive", "heads", "branches"} {
 		dir := filepath.Join(s.repo.CommonDir, filepath.FromSlash(root+kind))
 		err := probe(dir)
 		for at := strings.TrimSuffix(root+kind, "/"); errors.Is(err, syscall.ENOTDIR) && at+"/" != refRoot; at = path.Dir(at) {
@@ -401,12 +410,8 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 
 // push gives a hub what it has not got of the own log, what something removed from it of
 // those that it had, and a new version of its table, if swap is not nil.
-func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix string, before, image map[string]imageRef, swap *pushSpec, out *SyncResult) error {
+func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix string, before, image map[string]imageRef, refs map[string]OID, swap *pushSpec, out *SyncResult) error {
 	sn, err := s.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	refs, err := s.imageRefs(remote)
 	if err != nil {
 		return err
 	}
@@ -417,7 +422,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 	}
 	own := pushSpec{replica: sn.own}
 	refused := slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
-	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID {
+	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID && !(there.archived && there.oid == t.OID) {
 		own.oid = t.OID
 	}
 	var missing []pushSpec
@@ -427,6 +432,9 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		if _, there := image[replica]; !there && !twice && sn.logs[replica] != nil && replica != sn.own {
 			missing = append(missing, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
 		}
+	}
+	if missing, err = s.gather(ctx, sn, missing, ladder[0]); err != nil {
+		return err
 	}
 	var failed error
 	for i, place := range ladder {
@@ -454,20 +462,22 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		}
 		done, refused, refusal := s.pushTo(ctx, remote, hub, specs)
 		for _, p := range done {
-			if p.replica == "" {
+			if isTable(p.to) {
 				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
 				swap = nil
 				continue
 			}
-			if p.replica == sn.own {
+			if p.replica != "" && p.replica == sn.own {
 				if out.Pushed, err = s.count(ctx, there.oid, p.oid); err != nil {
 					return err
 				}
 				branch := strings.HasPrefix(p.to, branchPrefix)
 				out.Place, out.Fell = p.to, branch && !hub.Branches && prefix == ""
 				hub.Branches, own.oid = branch, ""
-			} else {
+			} else if p.replica != "" {
 				out.Restored = append(out.Restored, p.replica)
+			} else if logs, err := s.archived(p.oid); err == nil {
+				out.Restored = append(out.Restored, slices.Sorted(maps.Keys(logs))...)
 			}
 			// The next look must not take it for something that is missing.
 			if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(remote)+"/"+imageName(p.to), p.oid); err != nil {
@@ -478,7 +488,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		if len(done) == len(specs) {
 			return nil
 		}
-		if len(done) == len(specs)-1 && swap != nil && slices.ContainsFunc(refused, func(p pushSpec) bool { return p.replica == "" }) {
+		if len(done) == len(specs)-1 && swap != nil && slices.ContainsFunc(refused, func(p pushSpec) bool { return isTable(p.to) }) {
 			out.Contended = true
 			return nil
 		}

@@ -35,6 +35,9 @@ const (
 // make the fetch fail where there is no table.
 func tableSpec(root string) string { return "+" + refRoot + "lock*:" + root + "lock*" }
 
+// isTable reports whether a ref of a hub is its table.
+func isTable(ref string) bool { return ref == tableRef || ref == tableBranch }
+
 // Table is the newest version of a hub's table.
 type Table struct {
 	Changed bool // since this clone last saw it

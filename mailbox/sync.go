@@ -147,7 +147,7 @@ func (b *Box) exchange(ctx context.Context, name string, with func(context.Conte
 	if r.Forked != "" {
 		out.Notices = append(out.Notices, fmt.Sprintf("a copy of this clone's directory writes mail as well: this one goes on as %s, and its agents are the copy's until they register with --adopt", r.Forked))
 	}
-	out.Place = r.Place
+	out.Place, out.Retired = r.Place, r.Retired
 	if r.Fell {
 		out.Notices = append(out.Notices, fmt.Sprintf("%s takes no refs but branches: there this clone's log is the branch %s", name, strings.TrimPrefix(r.Place, "refs/heads/")))
 	}
@@ -343,7 +343,7 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 	list = []Remote{}
 	var lines []string
 	for _, h := range hubs {
-		r := Remote{Name: h.Name, Ahead: h.Ahead, Branches: h.Branches, Place: h.Place, NotTaken: append([]string{}, h.Refused...), Failed: h.Failed}
+		r := Remote{Name: h.Name, Ahead: h.Ahead, Archived: h.Archived, Branches: h.Branches, Place: h.Place, NotTaken: append([]string{}, h.Refused...), Failed: h.Failed}
 		said := h.Name + ": never yet"
 		if h.Last.Unix() > 0 {
 			r.LastTS = TS(h.Last)
@@ -501,5 +501,5 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // happened reports whether there is something to tell.
 func (r SyncResult) happened() bool {
-	return r.Error != nil || r.Fetched+r.Pushed+len(r.Restored)+len(r.Refused)+len(r.Notices) > 0
+	return r.Error != nil || r.Fetched+r.Pushed+r.Retired+len(r.Restored)+len(r.Refused)+len(r.Notices) > 0
 }

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -215,5 +216,69 @@ func TestKeepBesideAnother(t *testing.T) {
 		case <-limit:
 			t.Fatal("nothing was exchanged")
 		}
+	}
+}
+
+// TestArchiveTold: the logs of clones that nobody uses any more become one ref. Who does it is
+// told so, doctor and status count them, and a fresh clone has all mail.
+func TestArchiveTold(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	one := newWorld(t)
+	for i := range 16 {
+		c := one.clone()
+		who := c.agent(fmt.Sprintf("Agent%d", i))
+		c.send(who, who.Name)
+		c.sync(hub)
+	}
+	one.at = one.at.Add(15 * 24 * time.Hour)
+	who := one.agent("BlueLake")
+	if r := one.sync(hub); r.Retired != 16 || r.Messages != 16 {
+		t.Errorf("%+v", r)
+	}
+	d, err := one.box.Doctor(one.ctx, who, false, "")
+	if err != nil || !strings.Contains(fmt.Sprint(d.Findings), "16 logs of idle clones in archives") {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if s, err := one.box.Status(one.ctx, who); err != nil || s.Remotes[0].Archived != 16 || !strings.Contains(s.Remotes[0].Place, "refs/agentmail/log/") {
+		t.Errorf("%+v, %v", s.Remotes, err)
+	}
+	if out, err := exec.Command("git", "-C", hub, "for-each-ref").CombinedOutput(); err != nil || strings.Count(string(out), "\n") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	fresh := newWorld(t)
+	if r := fresh.sync(hub); r.Messages != 16 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestSyncPrefixTold: that a hub takes branches only is told once; that it takes nothing, with
+// what to set.
+func TestSyncPrefixTold(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	accept := func(prefix string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(hub, "hooks", "update"), []byte("#!/bin/sh\ncase $1 in "+prefix+"*) ;; *) exit 1 ;; esac\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t)
+	who := w.agent("BlueLake")
+	accept("nothing")
+	list, err := w.box.Sync(w.ctx, hub)
+	if e := mail.AsError(err); mail.CodeOf(err) != mail.Remote || !strings.Contains(strings.Join(e.Hints, "\n"), "agentmail.refPrefix") || !strings.Contains(strings.Join(e.Hints, "\n"), "--bundle") {
+		t.Errorf("%+v, %v", list, e)
+	}
+	if s, err := w.box.Status(w.ctx, who); err != nil || len(s.Remotes) != 1 || len(s.Remotes[0].NotTaken) != 2 {
+		t.Errorf("%+v, %v", s.Remotes, err)
+	}
+	accept("refs/heads/")
+	for i := range 2 {
+		r := w.sync(hub)
+		if told := strings.Contains(strings.Join(r.Notices, "\n"), "takes no refs but branches"); told != (i == 0) || !r.Branches {
+			t.Errorf("%d: %+v", i, r)
+		}
+		w.send(who, "BlueLake")
 	}
 }

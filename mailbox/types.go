@@ -851,6 +851,7 @@ type Remote struct {
 	Name     string   `json:"name"`
 	LastTS   TS       `json:"last_ts"`            // of the last exchange that went through; "" if there was none
 	Ahead    int      `json:"ahead"`              // commits of this clone that it has not got
+	Archived int      `json:"archived"`           // logs of idle clones that it has in archives
 	Branches bool     `json:"branches,omitempty"` // it takes logs as branches only
 	Place    string   `json:"place,omitempty"`    // the ref that is this clone's log there
 	NotTaken []string `json:"not_taken"`          // places where it did not take that log, and there is no other
@@ -863,6 +864,7 @@ type SyncResult struct {
 	Messages int          `json:"messages"`        // that came
 	Fetched  int          `json:"fetched"`         // logs that were new or had grown
 	Pushed   int          `json:"pushed"`          // commits of this clone's log that the remote has now
+	Retired  int          `json:"retired"`         // logs of idle clones that this put into an archive there
 	Restored []string     `json:"restored"`        // logs that something had removed from the remote
 	Refused  []RefusedLog `json:"refused"`         // logs that the remote has and that are not believed
 	Notices  []string     `json:"notices"`         // what clones did that did not know of each other

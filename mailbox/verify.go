@@ -183,6 +183,9 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		if r.Place != "" {
 			say("ok", "", "this clone's log is %s at %q", r.Place, r.Name)
 		}
+		if r.Archived > 0 {
+			say("ok", "", "%s of idle clones in archives at %q", plural(r.Archived, "log"), r.Name)
+		}
 	}
 	if s, err := b.strongState(ctx); err != nil {
 		say("problem", first(mail.AsError(err).Hints), "strong reservations: %v", err)

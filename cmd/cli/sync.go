@@ -105,6 +105,9 @@ func writeSync(w *strings.Builder, r mailbox.SyncResult) {
 	if n := len(r.Restored); n > 0 {
 		did = append(did, fmt.Sprintf("%s put back that something had removed there", count(n, "log", "logs")))
 	}
+	if r.Retired > 0 {
+		did = append(did, fmt.Sprintf("%s of idle clones put into an archive there", count(r.Retired, "log", "logs")))
+	}
 	if len(did) == 0 && r.Error == nil {
 		did = append(did, "nothing new")
 	}
