@@ -397,6 +397,10 @@ func final(s *State, key string) string {
 	switch kind {
 	case "task":
 		return s.Agents[id].Task.Value
+	case "name":
+		return s.Agents[id].Name.Value
+	case "policy":
+		return s.Agents[id].ContactPolicy.Value
 	case "link":
 		return s.Links[id].Reason
 	case "product":
