@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -52,7 +53,6 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 			info.Trailers = append(info.Trailers, [2]string{key, trailers[key]})
 		}
 	}
-	info.Trailers = append(info.Trailers, [2]string{leftTrailer, sn.own + " " + own.OID})
 	t, err := s.write(ctx, tx, []CommitInfo{info})
 	if err != nil {
 		return "", err
@@ -74,30 +74,89 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	return tx.replica, nil
 }
 
-// leftTrailer, in the first commit of a log, says whose log its clone wrote before, and up to
-// which commit that was its own.
-const leftTrailer = "Left"
+// What becomes of a log that does not lead on from what this clone has of it.
+const (
+	refused = iota
+	taken   // instead of what this clone has; of the own log: this clone takes another identity
+	passed  // it is not wanted any more, and nobody's fault
+)
 
-// leftAt returns at which commit this clone left a log to others, "" if it never wrote it.
-func (s *Store) leftAt(ctx context.Context, sn *Snapshot, replica string) (OID, error) {
-	own := sn.logs[sn.own]
-	if own == nil {
-		return "", nil
-	}
-	out, err := s.repo.own(ctx, nil, "rev-list", "--max-parents=0", own.OID)
+// judge looks at a log that others show, and that does not lead on from what this clone has of it.
+// Either somebody has tampered with it, or a clone was copied and two have written to it. Then
+// one of them goes by another identity once they have met, what it wrote is in the log of that
+// too, and the old log is the other's. But they may have met through another remote, and this
+// clone may have heard first of what is the other's no more. So a log is taken that lacks
+// nothing but what other logs hold. Where that is so of either, for both go by others
+// now, it is no matter which one is taken, as long as all take the same. sn has what
+// came in this exchange as well.
+func (s *Store) judge(ctx context.Context, sn *Snapshot, there *tip) (int, error) {
+	replica := there.Header.Replica
+	have, err := sn.list(ctx, replica, "", nil)
 	if err != nil {
-		return "", gitFailure("look for the first commit of "+logRef(sn.own), err)
+		return refused, err
 	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	data, err := s.objects.one(first, "commit")
+	theirs, err := (&Snapshot{store: s, logs: map[string]*tip{replica: there}}).list(ctx, replica, "", nil)
 	if err != nil {
-		return "", err
+		return refused, err
 	}
-	was, oid, _ := strings.Cut(parseCommit(data).trailers()[leftTrailer], " ")
-	if was != replica {
-		oid = ""
+	lost, news := without(have, theirs), without(theirs, have)
+	lostHeld, err := sn.elsewhere(ctx, replica, lost)
+	if err != nil {
+		return refused, err
 	}
-	return oid, nil
+	newsHeld, err := sn.elsewhere(ctx, replica, news)
+	later := cmp.Or(cmp.Compare(len(theirs), len(have)), strings.Compare(there.OID, sn.logs[replica].OID)) > 0
+	switch {
+	case err != nil:
+		return refused, err
+	case replica == sn.own && (len(news) == 0 || !newsHeld):
+		return taken, nil
+	case replica == sn.own:
+		return passed, nil
+	case len(news) == 0 && (len(lost) == 0 || !lostHeld):
+		return refused, nil
+	case lostHeld && (!newsHeld || later):
+		return taken, nil
+	case newsHeld:
+		return passed, nil
+	}
+	return refused, nil
+}
+
+// without returns those of files that are not among others.
+func without(files, others []File) (rest []File) {
+	there := map[fileAt]bool{}
+	for _, f := range others {
+		there[fileAt{f.Path, f.OID}] = true
+	}
+	for _, f := range files {
+		if f.Path != headerFile && !there[fileAt{f.Path, f.OID}] {
+			rest = append(rest, f)
+		}
+	}
+	return rest
+}
+
+// elsewhere reports whether files of a log are all in other logs too.
+func (sn *Snapshot) elsewhere(ctx context.Context, replica string, files []File) (bool, error) {
+	var roots []dirAt
+	for other, t := range sn.logs {
+		for name, oid := range t.Tree {
+			if other != replica && name != headerFile {
+				roots = append(roots, dirAt{name + "/", oid})
+			}
+		}
+	}
+	found := map[fileAt]bool{}
+	if err := sn.held(ctx, roots, files, found); err != nil {
+		return false, err
+	}
+	for _, f := range files {
+		if !found[fileAt{f.Path, f.OID}] {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // leave moves a log that this clone left to where others have it. The ref goes first: until

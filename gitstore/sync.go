@@ -312,7 +312,9 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	var moves strings.Builder
 	var moved []string
 	var fork OID      // of our own log, which somebody else has written to
-	var left []string // logs that this clone left to others, see fork
+	var apart []*tip  // logs that do not lead on from what this clone has, see judge
+	var left []string // those of them that this clone takes all the same
+	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
 		there, known := image[replica].oid, sn.logs[replica]
 		if known != nil && known.OID == there {
@@ -343,17 +345,9 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 			if err != nil {
 				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
 			}
-			if !forward && replica == sn.own {
-				fork = there
+			if !forward {
+				apart = append(apart, t)
 				continue
-			} else if !forward {
-				if was, err := s.leftAt(ctx, sn, replica); err != nil {
-					return err
-				} else if was == old {
-					left = append(left, replica)
-					continue
-				}
-				why = "it was written anew and does not hold what it held before"
 			}
 		}
 		if why != "" {
@@ -362,6 +356,20 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		}
 		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
 		moved = append(moved, replica)
+		all.logs[replica] = t
+	}
+	for _, t := range apart {
+		replica := t.Header.Replica
+		switch v, err := s.judge(ctx, all, t); {
+		case err != nil:
+			return err
+		case v == refused:
+			out.Refused = append(out.Refused, Refused{replica, "it was written anew and does not hold what it held before"})
+		case v == taken && replica == sn.own:
+			fork = t.OID
+		case v == taken:
+			left = append(left, replica)
+		}
 	}
 	if len(moved)+len(left) == 0 && fork == "" {
 		return nil

@@ -183,6 +183,58 @@ func TestSyncCopied(t *testing.T) {
 	sound(t, env, two)
 }
 
+// TestSyncCopiedApart: the two halves of a copied clone use two hubs, and other clones have heard
+// of one half each, before they meet. Both take new identities then, and still everybody comes
+// to hold the same, and nothing is lost.
+func TestSyncCopiedApart(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub, far := hubOf(t, env), hubOf(t, env)
+	a, b, two := copied(t, env, hub)
+	old, _ := a.repo.replica()
+	exchange(t, b, far)
+	c, d := open(t, env, newRepo(t, env), Options{}), open(t, env, newRepo(t, env), Options{})
+	exchange(t, c, hub)
+	exchange(t, d, far)
+	put(t, c, "by/c", "1")
+	put(t, d, "by/d", "1")
+	if r := exchange(t, a, far); r.Forked == "" {
+		t.Errorf("%+v", r)
+	}
+	if r := exchange(t, b, hub); r.Forked == "" {
+		t.Errorf("%+v", r)
+	}
+	all := []*Store{a, b, c, d}
+	for range 4 {
+		for _, s := range all {
+			exchange(t, s, hub)
+			exchange(t, s, far)
+		}
+	}
+	for _, s := range all {
+		if x, y := version(t, s), version(t, a); x != y {
+			t.Errorf("they hold %s and %s", x, y)
+		}
+		for _, h := range []string{hub, far} {
+			if r := exchange(t, s, h); len(r.Fetched)+r.Pushed+len(r.Refused) > 0 || r.Forked != "" {
+				t.Errorf("with nothing new: %+v", r)
+			}
+		}
+		sn, err := s.Snapshot(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths := map[string]bool{}
+		if err := sn.Walk(context.Background(), "by/", func(f File) error { paths[f.Path] = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]bool{"by/a": true, "by/b": true, "by/c": true, "by/d": true}; !maps.Equal(paths, want) || sn.logs[old] == nil {
+			t.Errorf("%v, %v", paths, sn.logs)
+		}
+	}
+	sound(t, env, two)
+}
+
 // TestSyncRestored: a clone that was put back from a backup goes on from what the hub has of
 // its log.
 func TestSyncRestored(t *testing.T) {
