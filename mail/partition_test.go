@@ -35,6 +35,7 @@ type entry struct {
 
 // version is a log as somebody has it.
 type version struct {
+	base  string // the first commit, of which each truncation makes another
 	epoch int
 	upto  int64
 	gone  map[string]bool // paths of what truncations took away: a number will not do, for a copy gives the same to others
@@ -55,9 +56,9 @@ func (v version) prefix(n int) version {
 	return v
 }
 
-// leads reports whether a log goes on from where another of its epoch ends.
+// leads reports whether a log goes on from where another ends.
 func (v version) leads(from version) bool {
-	return v.epoch == from.epoch && len(v.list) >= len(from.list) &&
+	return v.base == from.base && len(v.list) >= len(from.list) &&
 		slices.EqualFunc(v.list[:len(from.list)], from.list, func(a, b entry) bool { return bytes.Equal(a.data, b.data) })
 }
 
@@ -89,7 +90,7 @@ func passing(r Record) bool {
 func (v version) later(o version) bool {
 	seq, data := v.newest()
 	oseq, odata := o.newest()
-	return cmp.Or(cmp.Compare(v.epoch, o.epoch), cmp.Compare(seq, oseq), bytes.Compare(data, odata)) > 0
+	return cmp.Or(cmp.Compare(v.epoch, o.epoch), cmp.Compare(seq, oseq), cmp.Compare(v.upto, o.upto), bytes.Compare(data, odata)) > 0
 }
 
 // site is a clone: a node with what it holds of all logs.
@@ -218,7 +219,7 @@ func (s *site) truncate() {
 			there[m.ID] = true
 		}
 	}
-	next := version{epoch: v.epoch + 1, upto: max(v.upto, upto), gone: map[string]bool{}, key: s.key}
+	next := version{base: s.net.id(), epoch: v.epoch + 1, upto: max(v.upto, upto), gone: map[string]bool{}, key: s.key}
 	maps.Copy(next.gone, v.gone)
 	for _, e := range v.list {
 		drop := passing(e.rec) && e.rec.Head().Seq <= upto
@@ -240,8 +241,13 @@ func (s *site) truncate() {
 	s.st = fold(s.arrivals())
 }
 
-// copied makes a copy of a clone with its identity, as cp -a does.
+// copied makes a copy of a clone with its identity, as cp -a does. Of logs that are truncated
+// there is one copy: where of three that write to one log one truncates it, what the other two
+// had in common is not in any other log, and nobody can tell whose the log is.
 func (s *site) copied() {
+	if s.team.cuts && s.team.doubtful[s.id] {
+		return
+	}
 	n := *s.node
 	n.clock = NewClock(s.clock.last)
 	n.log, n.agents, n.has, n.st = slices.Clip(s.log), slices.Clip(s.agents), map[string]int{}, fold(s.arrivals())
@@ -271,7 +277,7 @@ func (s *site) accept(replica string, off version) bool {
 		return true
 	}
 	lost, news := have.without(off), off.without(have)
-	if off.epoch == have.epoch && len(news) == 0 {
+	if off.epoch == have.epoch && len(news) == 0 && (len(lost) > 0 || !off.later(have)) {
 		return false
 	}
 	// Either its owner has truncated it, and nothing is lost. Or two have written to it: where
@@ -291,7 +297,7 @@ func (s *site) accept(replica string, off version) bool {
 	for i := range lost {
 		lost[i].key = s.key
 	}
-	s.logs[s.id] = version{list: lost}
+	s.logs[s.id] = version{gone: have.gone, list: lost}
 	s.st = fold(s.arrivals())
 	return true
 }
@@ -416,7 +422,7 @@ func (s *site) forge(victim *site) {
 	case kind == 0:
 		v.list = v.list[:i]
 	case kind == 1 && s.team.signed: // a truncation
-		v.epoch, v.upto, v.key, v.gone = v.epoch+1, v.upto+100, s.key, map[string]bool{}
+		v.base, v.epoch, v.upto, v.key, v.gone = s.net.id(), v.epoch+1, v.upto+100, s.key, map[string]bool{}
 		for _, e := range v.list[:i] {
 			v.gone[e.path] = true
 		}
