@@ -39,6 +39,7 @@ type indexGame struct {
 	agents [][]Actor // by clone
 	ids    []string  // of messages
 	leases []string
+	meet   func(*world) // lets a clone hear of another
 }
 
 func newIndexGame(t *testing.T, seed int64) *indexGame {
@@ -49,6 +50,14 @@ func newIndexGame(t *testing.T, seed int64) *indexGame {
 	g.clones = []*world{w, c}
 	g.agents = [][]Actor{{blue, green}, {c.agent("RedFox"), c.agent("QuietOwl")}}
 	w.fetch(c)
+	g.meet = func(w *world) {
+		other := g.clones[0]
+		if other == w {
+			other = g.clones[1]
+		}
+		w.fetch(other)
+		w.at = maxTime(w.at, other.at)
+	}
 	return g
 }
 
@@ -122,12 +131,7 @@ func (g *indexGame) step(w *world, who Actor) {
 	case n == 18 && len(g.leases) > 0:
 		w.box.ForceRelease(w.ctx, w.person(), choose(g, g.leases...), "", true)
 	default:
-		other := g.clones[0]
-		if other == w {
-			other = g.clones[1]
-		}
-		w.fetch(other)
-		w.at = maxTime(w.at, other.at)
+		g.meet(w)
 	}
 }
 
