@@ -29,11 +29,12 @@ func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
 
 func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, error) {
 	results := []SyncResult{}
-	table, failed := b.tableRemote(ctx) // who cannot know which exchanges mail all the same
+	var failed error
+	table, terr := b.tableRemote(ctx) // who cannot know which it is exchanges mail all the same
 	for _, name := range remotes {
 		var r SyncResult
 		var err error
-		if name == table || table == "" && failed == nil {
+		if name == table || table == "" && terr == nil {
 			r, err = b.syncTable(ctx, name, &settling{b: b})
 		} else {
 			r, err = b.exchange(ctx, name, b.store.Sync, nil)
