@@ -48,8 +48,10 @@ func (s *Store) acquireFile(ctx context.Context, name string, wait time.Duration
 		flag := os.O_RDWR
 		if create {
 			flag |= os.O_CREATE
-			if err := s.repo.sharing().mkdir(s.repo.dir()); err != nil {
-				return nil, s.repo.writeError("open the mailbox for writing", err)
+			if _, err := os.Stat(s.repo.dir()); err != nil { // else nobody need ask git how it is shared
+				if err := s.repo.sharing().mkdir(s.repo.dir()); err != nil {
+					return nil, s.repo.writeError("open the mailbox for writing", err)
+				}
 			}
 		}
 		fl := flock.New(name, flock.SetFlag(flag), flock.SetPermissions(0o666))
@@ -78,7 +80,9 @@ func (s *Store) acquireFile(ctx context.Context, name string, wait time.Duration
 			fl.Unlock()
 			continue
 		}
-		s.repo.sharing().apply(name)
+		if held.Size() == 0 { // or somebody has had it before
+			s.repo.sharing().apply(name)
+		}
 		if data, err := json.Marshal(holder{os.Getpid(), s.opt.Who, s.opt.Now().UTC()}); err == nil {
 			os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
 		}
