@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(PACKAGE)/cmd/cli.Version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance spin bench bench-sync soak install uninstall clean
+.PHONY: all build demo test ci race lint fuzz fuzz-more cross coexist clients conformance spin bench bench-sync mutants soak install uninstall clean
 
 all: build
 
@@ -109,6 +109,11 @@ bench:
 # The same of clones that exchange mail through a hub; it prints only.
 bench-sync:
 	$(GO) run ./internal/bench -sync
+
+# The rules by which clones come to agree, broken one after another: the property tests must
+# notice each. What it prints is in doc/TESTING.md.
+mutants:
+	$(GO) run ./internal/mutants
 
 # Apart, for it builds SQLite and goldmark once more, to look into them.
 fuzz-more:

@@ -184,7 +184,7 @@ func TestSyncCopied(t *testing.T) {
 }
 
 // TestSyncCopiedApart: the two halves of a copied clone use two hubs, and other clones have heard
-// of one half each, before they meet. Both take new identities then, and still everybody comes
+// of one half each, before they meet. Until then none gives up what it has. Both take new identities then, and still everybody comes
 // to hold the same, and nothing is lost.
 func TestSyncCopiedApart(t *testing.T) {
 	t.Parallel()
@@ -198,6 +198,9 @@ func TestSyncCopiedApart(t *testing.T) {
 	exchange(t, d, far)
 	put(t, c, "by/c", "1")
 	put(t, d, "by/d", "1")
+	if r := exchange(t, c, far); len(r.Refused) != 1 || r.Refused[0].Replica != old { // what it lacks is nowhere else yet
+		t.Errorf("%+v", r)
+	}
 	if r := exchange(t, a, far); r.Forked == "" {
 		t.Errorf("%+v", r)
 	}

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand"
 	"os"
@@ -44,6 +45,7 @@ type partitionGame struct {
 	bundle string
 	trace  string // a file with every git command of the clones
 	anew   bool   // somebody has written a log anew on a hub
+	copied bool
 	user   map[*world]string
 	shown  map[*world]map[string]gitstore.OID
 }
@@ -94,6 +96,9 @@ func refsOf(w *world, dir string) string {
 func (g *partitionGame) sync(w *world, hub string) SyncResult {
 	g.t.Helper()
 	r := w.sync(hub)
+	if strings.Contains(strings.Join(r.Notices, "\n"), "a copy of this clone") && !g.copied {
+		g.t.Fatalf("%s was never copied: %+v", w.dir, r)
+	}
 	g.look(w)
 	return r
 }
@@ -150,6 +155,7 @@ func (g *partitionGame) play(steps int) {
 
 // copy makes a copy of a clone with its identity.
 func (g *partitionGame) copy(w *world, agents []Actor) {
+	g.copied = true
 	c := &world{t: g.t, dir: filepath.Join(g.t.TempDir(), "copy"), env: w.env, at: w.at, ctx: w.ctx}
 	if out, err := exec.Command("cp", "-a", w.dir, c.dir).CombinedOutput(); err != nil {
 		g.t.Fatal(err, string(out))
@@ -281,21 +287,15 @@ func (g *partitionGame) state(w *world) string {
 		g.t.Fatal(err)
 	}
 	st := mail.NewState()
-	seqs := map[string][]int64{}
+	logs := map[string][]mail.Record{}
 	if err := w.box.walk(w.ctx, sn, "", notFiles, func(replica string, r mail.Record) {
 		st.Apply(replica, r)
-		seqs[replica] = append(seqs[replica], r.Head().Seq)
+		logs[replica] = append(logs[replica], r)
 	}); err != nil {
 		g.t.Fatal(err)
 	}
-	for replica, list := range seqs {
-		slices.Sort(list)
-		for i, seq := range list {
-			if seq != list[0]+int64(i) {
-				g.t.Errorf("the log %s is numbered %v", replica, list)
-				break
-			}
-		}
+	for replica, list := range logs {
+		g.inOrder(replica, list)
 	}
 	var s sheet
 	for _, a := range st.List() {
@@ -314,4 +314,27 @@ func (g *partitionGame) state(w *world) string {
 	s.add("redacted", st.Redacted, nil)
 	s.add("active", st.Active, nil)
 	return s.String()
+}
+
+// inOrder fails if a log is not numbered through, or if its clock ran ahead of the clone's own
+// without need: only to replace what a clock ahead has written may it go there, and stays then.
+func (g *partitionGame) inOrder(replica string, list []mail.Record) {
+	g.t.Helper()
+	slices.SortFunc(list, func(a, b mail.Record) int { return cmp.Compare(a.Head().Seq, b.Head().Seq) })
+	far := false
+	for i, r := range list {
+		h := r.Head()
+		if h.Seq != list[0].Head().Seq+int64(i) {
+			g.t.Fatalf("in the log %s the record at %d is numbered %d", replica, i, h.Seq)
+		}
+		if e, ok := r.(*mail.LeaseEvent); !ok || e.Op == mail.LeaseNew {
+			switch r.(type) {
+			case *mail.Message, *mail.Receipt, *mail.LeaseEvent, *mail.Redaction:
+				if !far && h.HLC.MS > int64(h.At)+mail.MaxSkew.Milliseconds() {
+					g.t.Fatalf("in the log %s a %T of %s is stamped %s", replica, r, h.At, h.HLC)
+				}
+			}
+		}
+		far = far || h.HLC.MS > int64(h.At)+mail.MaxSkew.Milliseconds()
+	}
 }

@@ -282,3 +282,43 @@ func TestSyncPrefixTold(t *testing.T) {
 		w.send(who, "BlueLake")
 	}
 }
+
+// TestSyncLaterSeen: what was written by somebody who had seen a value stands, though the
+// clock of whoever wrote that value is years ahead.
+func TestSyncLaterSeen(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	one, two := newWorld(t), newWorld(t)
+	one.at = one.at.AddDate(9, 0, 0)
+	blue := one.agent("BlueLake")
+	if _, err := one.box.SetContactPolicy(one.ctx, blue, mail.PolicyOpen); err != nil {
+		t.Fatal(err)
+	}
+	one.sync(hub)
+	two.sync(hub)
+	if _, err := two.box.Register(two.ctx, RegisterRequest{Name: "BlueLake", Program: "test", Model: "m", Adopt: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.box.SetContactPolicy(two.ctx, blue, mail.PolicyBlockAll); err != nil {
+		t.Fatal(err)
+	}
+	two.sync(hub)
+	one.sync(hub)
+	for _, w := range []*world{one, two} {
+		sn, err := w.box.snapshot(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := w.box.directory(w.ctx, sn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		their, err := two.box.snapshot(two.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := d.Agents[blue.ID]; a.Home.Value != their.Own() || a.Policy() != mail.PolicyBlockAll {
+			t.Errorf("%s: home %s, policy %s", w.dir, a.Home.Value, a.Policy())
+		}
+	}
+}
