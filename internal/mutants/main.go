@@ -65,6 +65,8 @@ var mutants = []mutant{
 		"w.seq, _ = strconv.ParseInt(tx.Trailer(trailerSeq), 10, 64)", "w.seq = 0", boxes, "TestPartitions"},
 	{"numbers are left out", "mailbox/write.go",
 		"w.seq++", "w.seq += 2", boxes, "TestPartitions"},
+	{"what is replaced may be ahead", "mailbox/write.go",
+		"w.clock.Overwrite(m.Stamp)", "_ = m", boxes, "TestSyncLaterSeen"},
 	{"a foreign clock is taken over whole", "mailbox/write.go",
 		"w.clock.Adopt(mail.ParseStamp(text), w.now)", "w.clock.Overwrite(mail.ParseStamp(text))", boxes, "TestPartitions"},
 	{"a log that does not lead on is accepted", "gitstore/sync.go",
@@ -74,9 +76,9 @@ var mutants = []mutant{
 	{"what a log lacks need not be elsewhere", "gitstore/fork.go",
 		"lostHeld, err := sn.elsewhere(ctx, replica, lost)", "lostHeld, err := true, error(nil)", logs, "TestSyncCopied|TestSyncRewritten"},
 	{"of two logs nobody wants, the last that came counts", "gitstore/fork.go",
-		"lostHeld && (!newsHeld || later)", "lostHeld", logs, "TestSyncCopied|TestSyncRewritten"},
+		"lostHeld && (!newsHeld || later)", "lostHeld && (later || true)", logs, "TestSyncCopied|TestSyncRewritten"},
 	{"a copied clone leaves behind what it wrote", "gitstore/fork.go",
-		"files, err := sn.added(ctx, sn.own, base)", "files, err := sn.added(ctx, sn.own, own.OID)", boxes, "TestPartitions"},
+		"files, err := sn.added(ctx, sn.own, base)", "files, err := sn.added(ctx, sn.own, cmp.Or(own.OID, base))", logs, "TestSyncCopied|TestSyncRewritten"},
 }
 
 func main() {
