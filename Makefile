@@ -51,6 +51,7 @@ fuzz:
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)
+	$(GO) test ./gitstore -run '^$$' -fuzz '^FuzzSignature$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./hooks/agenthook -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./picture -run '^$$' -fuzz '^FuzzWebP$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./picture -run '^$$' -fuzz '^FuzzEncode$$' -fuzztime $(FUZZTIME)

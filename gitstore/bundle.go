@@ -66,6 +66,11 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 	if len(sn.logs) == 0 {
 		return out, nil
 	}
+	if t := sn.logs[sn.own]; t != nil {
+		if sn.logs[sn.own], err = s.signed(ctx, t); err != nil {
+			return out, err
+		}
+	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
 	if err != nil {
 		return out, unreachable("write the bundle", file, err)

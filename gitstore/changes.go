@@ -508,7 +508,7 @@ type Addition struct {
 // until it returns false.
 func (r *Repo) Additions(ctx context.Context, most int, fn func(Addition) bool) error {
 	out, err := r.own(ctx, nil, "log", "--glob="+logPrefix+"*", "-z", "--author-date-order", "-n", strconv.Itoa(most),
-		"--numstat", "--no-renames", "--format=%x01%H%x01%at%x01%s")
+		"--basic-regexp", "--invert-grep", "--grep=^"+signWord, "--numstat", "--no-renames", "--format=%x01%H%x01%at%x01%s")
 	if err != nil {
 		return gitFailure("read the logs' history", err)
 	}

@@ -126,7 +126,7 @@ func (sh sharing) write(tmp, name string, data []byte, sync bool) (err error) {
 
 // replace is write where the directories must be there.
 func (sh sharing) replace(tmp, name string, data []byte, sync bool) (err error) {
-	f, err := createTemp(tmp)
+	f, err := createTemp(tmp, 0o666)
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,9 @@ func (sh sharing) replace(tmp, name string, data []byte, sync bool) (err error) 
 const tempPrefix = ".tmp-"
 
 // createTemp is os.CreateTemp with the mode that the umask leaves.
-func createTemp(dir string) (*os.File, error) {
+func createTemp(dir string, mode fs.FileMode) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(filepath.Join(dir, tempPrefix+NewID(cryptoRand)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		f, err := os.OpenFile(filepath.Join(dir, tempPrefix+NewID(cryptoRand)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}

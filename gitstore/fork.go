@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -48,10 +47,13 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 		return "", err
 	}
 	info := CommitInfo{Subject: "take a new identity: a copy of this clone has the log " + sn.own, Author: "git-agentmail"}
-	for _, key := range slices.Sorted(maps.Keys(trailers)) {
-		if numbered(key) {
-			info.Trailers = append(info.Trailers, [2]string{key, trailers[key]})
-		}
+	info.Trailers = numberedTrailers(trailers)
+	s.ownKey(own.Header.Key) // what an earlier one of these left half done
+	if tx.public, err = s.makeKey(keyNext, tx.replica); err == nil {
+		err = syncDir(s.repo.dir())
+	}
+	if err != nil {
+		return "", err
 	}
 	t, err := s.write(ctx, tx, []CommitInfo{info})
 	if err != nil {
@@ -62,6 +64,7 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	if err := s.saveReplica(tx.replica); err != nil {
 		return "", s.repo.writeError("save this clone's identity", err)
 	}
+	s.settleKey()
 	if err := s.leave(ctx, sn.own, there); err != nil {
 		return "", err
 	}

@@ -20,22 +20,24 @@ type Hub struct {
 	Name     string    // of the remote, or its URL
 	Branches bool      // see SyncResult
 	Place    string    // the ref that is this clone's log there, "" if it has none
-	Refused  []string  // places where it did not take the own log at the last exchange
+	NotTaken []string  // places where it did not take the own log at the last exchange
 	Last     time.Time // of the last exchange that went through
 	Failed   string    // what stopped the last one, "" if nothing
 	Ahead    int       // commits of the own log that it has not got
 	Archived int       // logs that it has in archives
+	Refused  []Refused // logs that it has and that were not believed the last time
 }
 
 // hubFile is the file of a hub, apart from the time of the last exchange, which is its own.
 type hubFile struct {
-	Name      string   `json:"remote"`
-	Branches  bool     `json:"branches,omitempty"`
-	NoOptions bool     `json:"no_options,omitempty"` // it takes no options with a push
-	Refused   []string `json:"refused,omitempty"`    // places where it did not take the own log
-	Failed    string   `json:"failed,omitempty"`
-	Had       []string `json:"had,omitempty"`    // refs of logs that were seen there
-	Looked    int64    `json:"looked,omitempty"` // when idle clones were last looked for, in seconds since 1970
+	Name      string    `json:"remote"`
+	Branches  bool      `json:"branches,omitempty"`
+	NoOptions bool      `json:"no_options,omitempty"` // it takes no options with a push
+	NotTaken  []string  `json:"not_taken,omitempty"`  // places where it did not take the own log
+	Failed    string    `json:"failed,omitempty"`
+	Had       []string  `json:"had,omitempty"`     // refs of logs that were seen there
+	Refused   []Refused `json:"refused,omitempty"` // logs there that were not believed
+	Looked    int64     `json:"looked,omitempty"`  // when idle clones were last looked for, in seconds since 1970
 }
 
 // hubID is how a hub is called in refs and file names, which a URL could not be.
@@ -83,7 +85,7 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 		if err != nil || readJSON(file, &f) != nil {
 			continue // removed meanwhile
 		}
-		h := Hub{Name: f.Name, Branches: f.Branches, Refused: f.Refused, Failed: f.Failed, Last: st.ModTime()}
+		h := Hub{Name: f.Name, Branches: f.Branches, NotTaken: f.NotTaken, Refused: f.Refused, Failed: f.Failed, Last: st.ModTime()}
 		image, err := s.image(f.Name)
 		if err != nil {
 			return nil, err
@@ -107,12 +109,13 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 	return list, nil
 }
 
-// count returns how many commits lead from one, "" for none, to another.
+// count returns how many commits lead from one, "" for none, to another, without those that
+// only sign the others.
 func (s *Store) count(ctx context.Context, from, to OID) (n int, err error) {
 	if from == to {
 		return 0, nil
 	}
-	args := []string{"rev-list", "--count", to}
+	args := []string{"rev-list", "--count", "--basic-regexp", "--invert-grep", "--grep=^" + signWord, to}
 	if from != "" {
 		args = append(args, "^"+from)
 	}

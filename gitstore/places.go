@@ -339,6 +339,8 @@ func (s *Store) pushTo(ctx context.Context, remote string, hub *hubFile, specs [
 	return done, refused, err
 }
 
+const ciTrailer = "CI"
+
 // skipCI marks a commit for the hosts that start something for each push to a branch, if this
 // clone's log is known to be a branch somewhere. Those made before the first push are not
 // marked; but what hosts start is mostly what a file in the commit says, and there is none.
@@ -351,6 +353,6 @@ func (s *Store) skipCI(ctx context.Context, infos []CommitInfo) {
 		branches = branches || strings.Contains(string(data), `"branches":true`)
 	}
 	if last := len(infos) - 1; branches && last >= 0 {
-		infos[last].Trailers = append(slices.Clip(infos[last].Trailers), [2]string{"CI", "[skip ci]"})
+		infos[last].Trailers = append(slices.Clip(infos[last].Trailers), [2]string{ciTrailer, "[skip ci]"})
 	}
 }

@@ -57,7 +57,7 @@ func TestSyncLadder(t *testing.T) {
 			if KindOf(err) != Unreachable || !slices.Equal(r.Refuses, []string{logRef(own), headsPrefix + own}) || !strings.Contains(err.(*Error).Hint, "agentmail.refPrefix") {
 				t.Errorf("%+v, %v", r, err)
 			}
-			if list, err := b.Remotes(context.Background()); err != nil || len(list) != 1 || len(list[0].Refused) != 2 || !strings.Contains(list[0].Failed, headsPrefix) {
+			if list, err := b.Remotes(context.Background()); err != nil || len(list) != 1 || len(list[0].NotTaken) != 2 || !strings.Contains(list[0].Failed, headsPrefix) {
 				t.Errorf("%+v, %v", list, err)
 			}
 			git(t, env, dir, "config", "agentmail.refPrefix", "claude/s-42-")
@@ -261,7 +261,7 @@ func TestSyncSkipCI(t *testing.T) {
 		if msg := h.Git("log", "-1", "--format=%B", "refs/heads/agentmail/"+own); !strings.Contains(msg, "[skip ci]") {
 			t.Errorf("the commit says %q", msg)
 		}
-		if msg := h.Git("log", "-1", "--format=%B", "refs/heads/agentmail/"+own+"~1"); strings.Contains(msg, "[skip ci]") {
+		if msg := h.Git("log", "-1", "--format=%B", "refs/heads/agentmail/"+own+"~3"); strings.Contains(msg, "[skip ci]") {
 			t.Errorf("the first commit says %q", msg)
 		}
 	}

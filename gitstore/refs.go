@@ -98,10 +98,10 @@ type tip struct {
 // and to decode JSON once takes a new process longer than all its questions of the
 // file system. For each log it has a line, and below it one for each name in its tree:
 //
-//	log <replica> <tip> <format> <ephemeral> <epoch> <upto> <created>
+//	log <replica> <tip> <format> <ephemeral> <epoch> <upto> <created> [<key>]
 //	<oid> <name>
 //
-// The two texts at the ends are quoted as in Go. The last line says that it is whole.
+// Times, keys and names are quoted as in Go. The last line says that it is whole.
 const (
 	tipsFile  = "tips"
 	tipsMagic = "git-agentmail tips 1"
@@ -125,7 +125,11 @@ func formatTips(logs map[string]*tip) []byte {
 	b := []byte(tipsMagic + "\n")
 	for replica, t := range logs {
 		h := t.Header
-		b = fmt.Appendf(b, "log %s %s %d %t %d %d %q\n", replica, t.OID, h.Format, h.Ephemeral, h.Base.Epoch, h.Base.Upto, h.Created)
+		b = fmt.Appendf(b, "log %s %s %d %t %d %d %q", replica, t.OID, h.Format, h.Ephemeral, h.Base.Epoch, h.Base.Upto, h.Created)
+		if h.Key != "" {
+			b = fmt.Appendf(b, " %q", h.Key)
+		}
+		b = append(b, '\n')
 		for name, oid := range t.Tree {
 			b = fmt.Appendf(b, "%s %q\n", oid, name)
 		}
@@ -160,14 +164,19 @@ func parseTips(s string) (map[string]*tip, bool) {
 		if len(w) < 7 {
 			return nil, false
 		}
-		var errs [5]error
+		created, err := strconv.QuotedPrefix(w[6])
+		key, keyed := strings.CutPrefix(w[6][len(created):], " ")
+		var errs [6]error
 		t = &tip{OID: w[1], Tree: map[string]OID{}, Header: Header{Replica: w[0]}}
 		t.Header.Format, errs[0] = strconv.Atoi(w[2])
 		t.Header.Ephemeral, errs[1] = strconv.ParseBool(w[3])
 		t.Header.Base.Epoch, errs[2] = strconv.Atoi(w[4])
 		t.Header.Base.Upto, errs[3] = strconv.ParseInt(w[5], 10, 64)
-		t.Header.Created, errs[4] = strconv.Unquote(w[6])
-		if errors.Join(errs[:]...) != nil {
+		t.Header.Created, errs[4] = strconv.Unquote(created)
+		if keyed {
+			t.Header.Key, errs[5] = strconv.Unquote(key)
+		}
+		if err != nil || errors.Join(errs[:]...) != nil || !keyed && created != w[6] {
 			return nil, false
 		}
 		tips[w[0]] = t

@@ -18,14 +18,14 @@ import (
 // from elsewhere calls its files, and a file that was cut anywhere is not believed.
 func TestTips(t *testing.T) {
 	oid := strings.Repeat("ab", 20)
-	round := func(names []string, created string, format, epoch int, upto int64, ephemeral bool) bool {
+	round := func(names []string, created string, format, epoch int, upto int64, ephemeral bool, key string) bool {
 		logs := map[string]*tip{}
 		for i, replica := range []string{"w4vvf99z4q", "q3k9xd2m7a"} {
 			tree := map[string]OID{headerFile: oid}
 			for _, n := range names[:len(names)*i] {
 				tree[n] = oid
 			}
-			logs[replica] = &tip{OID: oid, Tree: tree, Header: Header{Format: format, Replica: replica, Created: created, Ephemeral: ephemeral, Base: Base{epoch, upto}}}
+			logs[replica] = &tip{OID: oid, Tree: tree, Header: Header{Format: format, Replica: replica, Created: created, Ephemeral: ephemeral, Base: Base{epoch, upto}, Key: key}}
 		}
 		text := string(formatTips(logs))
 		got, ok := parseTips(text)
@@ -40,7 +40,7 @@ func TestTips(t *testing.T) {
 	if err := quick.Check(round, &quick.Config{MaxCount: 30}); err != nil {
 		t.Error(err)
 	}
-	if !round([]string{"a b", "new\nline", "quote\"", "\xff\x00", "log ", "end", ""}, "2026-11-21T05:00:00Z \n", 1, 0, 0, false) {
+	if !round([]string{"a b", "new\nline", "quote\"", "\xff\x00", "log ", "end", ""}, "2026-11-21T05:00:00Z \n", 1, 0, 0, false, "") {
 		t.Error("names as bytes do not come back")
 	}
 	// A log that says too little of itself is looked up again; the others are not.

@@ -24,6 +24,7 @@ type Header struct {
 	Created   string `json:"created"`
 	Ephemeral bool   `json:"ephemeral,omitempty"` // a CI clone; retires after a day
 	Base      Base   `json:"base"`
+	Key       string `json:"key,omitempty"` // public half of the clone's; "" in a log that began before there were any
 }
 
 // Base says where a log begins after truncations by its owner: events with a

@@ -50,6 +50,9 @@ type Options struct {
 	// Lives says that the process goes on after a write: nobody waits for the packs that
 	// are merged then but Close.
 	Lives bool
+	// Trust says which logs of others are believed; nil is the zero Trust. It is asked with
+	// each exchange, and its error ends that.
+	Trust func(context.Context) (Trust, error)
 	// AfterCommit runs under the lock after each commit, which added created to
 	// before and made after.
 	AfterCommit func(before, after *Snapshot, created []File)

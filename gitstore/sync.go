@@ -33,9 +33,11 @@ const syncWait = time.Minute
 
 // Refused says why a log that a hub has was not accepted.
 type Refused struct {
-	Replica string
-	Why     string
+	Replica string `json:"replica"`
+	Why     string `json:"why"`
 }
+
+const rewritten = "it was written anew and does not hold what it held before"
 
 // SyncResult says what an exchange with a hub did.
 type SyncResult struct {
@@ -53,6 +55,8 @@ type SyncResult struct {
 
 	Table     *Table // of the hub, as far as it is known now; nil if nobody asked for it
 	Contended bool   // the table was changed, and the hub did not take it: it has moved, or does not want to
+
+	forged bool // what the hub has of this clone's own log is not this clone's, and is pushed over
 }
 
 // fetchFlags keep a fetch from doing more than it is told: no tags, no branches, no
@@ -91,7 +95,7 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 		return out, ctx.Err()
 	}
 	at := s.opt.Now()
-	hub.Refused = out.Refuses
+	hub.NotTaken = out.Refuses
 	if hub.Failed = ""; err != nil {
 		hub.Failed = err.Error()
 		at = time.Time{}
@@ -181,6 +185,7 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	if err := s.accept(ctx, image, out); err != nil {
 		return err
 	}
+	hub.Refused = out.Refused
 	var swap *pushSpec
 	if ask != nil && terr == nil {
 		out.Table = t
@@ -309,6 +314,10 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	if err != nil {
 		return err
 	}
+	trust, err := s.trust(ctx)
+	if err != nil {
+		return err
+	}
 	var moves strings.Builder
 	var moved []string
 	var fork OID      // of our own log, which somebody else has written to
@@ -329,7 +338,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 				continue // it has not got all of it
 			}
 		}
-		why := ""
+		why, another := "", false // another: it does not go on from what was accepted
 		t, err := s.load(there)
 		switch {
 		case KindOf(err) == Damaged:
@@ -345,13 +354,31 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 			if err != nil {
 				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
 			}
-			if !forward {
-				apart = append(apart, t)
-				continue
+			another = !forward
+		}
+		if why == "" {
+			if why, err = s.distrust(trust, replica, t, known, replica == sn.own); err != nil {
+				return err
+			}
+			out.forged = out.forged || why != "" && replica == sn.own
+			if why != "" && another && replica != sn.own {
+				why = rewritten + ", and " + why
+			}
+			if why != "" && known != nil && !another {
+				if part, err := s.believed(trust, replica, known, there, replica == sn.own); err != nil {
+					return err
+				} else if part != "" {
+					fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), part, old)
+					moved = append(moved, replica)
+				}
 			}
 		}
-		if why != "" {
+		switch {
+		case why != "":
 			out.Refused = append(out.Refused, Refused{replica, why})
+			continue
+		case another:
+			apart = append(apart, t)
 			continue
 		}
 		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
@@ -364,7 +391,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		case err != nil:
 			return err
 		case v == refused:
-			out.Refused = append(out.Refused, Refused{replica, "it was written anew and does not hold what it held before"})
+			out.Refused = append(out.Refused, Refused{replica, rewritten})
 		case v == taken && replica == sn.own:
 			fork = t.OID
 		case v == taken:
@@ -429,8 +456,11 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		out.Place = ladder[0]
 	}
 	own := pushSpec{replica: sn.own}
-	refused := slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
+	refused := !out.forged && slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
 	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID && !(there.archived && there.oid == t.OID) {
+		if t, err = s.signed(ctx, t); err != nil {
+			return err
+		}
 		own.oid = t.OID
 	}
 	var missing []pushSpec

@@ -100,7 +100,7 @@ func TestSyncRewritten(t *testing.T) {
 	ref := logRef(own)
 	was := version(t, b)
 
-	git(t, env, hub, "update-ref", ref, git(t, env, hub, "rev-parse", ref+"~1")) // set back
+	git(t, env, hub, "update-ref", ref, git(t, env, hub, "rev-parse", ref+"~2")) // set back
 	if r := exchange(t, b, hub); len(r.Refused)+len(r.Fetched) > 0 || version(t, b) != was {
 		t.Errorf("a log that was set back: %+v", r)
 	}

@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type CommitInfo struct {
 	Subject  string // one line for people
 	Author   string // a name; the e-mail is the user's
 	Trailers [][2]string
+	at       int64 // author's date, 0 for now
 }
 
 // Tx is the right to write: having one means holding the lock.
@@ -37,6 +39,8 @@ type Tx struct {
 	created []File
 	paths   map[string]bool // of created; false for the directories they are in
 	trailer map[string]string
+	public  string             // key for the header of a log that begins
+	sign    ed25519.PrivateKey // to sign the commit with, if not nil
 }
 
 // Snapshot returns the newest contents, without what this commit adds.
@@ -325,6 +329,10 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 	after := sn
 	if len(tx.created) > 0 {
 		if fresh {
+			var err error
+			if tx.public, err = s.makeKey(keyFile, tx.replica); err != nil {
+				return err
+			}
 			if err := s.saveReplica(tx.replica); err != nil {
 				return s.repo.writeError("save this clone's identity", err)
 			}
@@ -399,7 +407,7 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	for _, f := range tx.created {
 		files[f.Path] = n.add(plumbing.BlobObject, f.Data)
 	}
-	header := Header{Format: FormatVersion, Replica: tx.replica, Created: s.opt.Now().UTC().Format("2006-01-02T15:04:05Z"), Ephemeral: s.opt.Ephemeral}
+	header := Header{Format: FormatVersion, Replica: tx.replica, Created: s.opt.Now().UTC().Format("2006-01-02T15:04:05Z"), Ephemeral: s.opt.Ephemeral, Key: tx.public}
 	if tx.root == "" {
 		data, err := json.Marshal(header)
 		if err != nil {
@@ -413,8 +421,14 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	if err != nil {
 		return nil, err
 	}
-	s.skipCI(ctx, infos)
-	oid := n.add(plumbing.CommitObject, s.encodeCommit(ctx, tree, old, infos))
+	if tx.sign == nil { // else it says what the commit below does
+		s.skipCI(ctx, infos)
+	}
+	commit := s.encodeCommit(ctx, tree, old, infos)
+	if tx.sign != nil {
+		commit = signCommit(commit, tx.sign)
+	}
+	oid := n.add(plumbing.CommitObject, commit)
 	starting := make(chan *move, 1)
 	go func() {
 		m := s.ready
@@ -505,7 +519,10 @@ func subject(infos []CommitInfo) string {
 // e-mail address, sign, and run hooks.
 func (s *Store) encodeCommit(ctx context.Context, tree, parent OID, infos []CommitInfo) []byte {
 	name, email := s.ident(ctx)
-	now := s.opt.Now().Unix()
+	now := infos[0].at
+	if now == 0 {
+		now = s.opt.Now().Unix()
+	}
 	if now < 0 || now >= 1<<31 {
 		now = committerDate // git's fsck, and so a careful host, refuses such dates
 	}

@@ -112,6 +112,10 @@ func newBox(ctx context.Context, repo *gitstore.Repo, opt Options) *Box {
 		Ephemeral:   b.getenv("CI") == "true",
 		RefPrefix:   b.getenv("AGENTMAIL_REF"),
 		AfterCommit: b.afterCommit,
+		Trust: func(ctx context.Context) (gitstore.Trust, error) {
+			_, t, err := b.trust(ctx)
+			return t, err
+		},
 	})
 	var beside context.Context
 	if beside, b.end = context.WithCancel(context.WithoutCancel(ctx)); opt.Lives {

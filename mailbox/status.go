@@ -18,6 +18,11 @@ func (b *Box) Status(ctx context.Context, who Actor) (Status, error) {
 	if out.Sync, out.Remotes, err = b.syncState(ctx); err != nil {
 		return out, err
 	}
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Trust = b.trustState(ctx, sn)
 	trees, err := b.repo.Worktrees(ctx)
 	if err != nil {
 		return out, asMail(err)

@@ -139,6 +139,9 @@ func (b *Box) SyncBundle(ctx context.Context, file string) (SyncResult, error) {
 func (b *Box) exchange(ctx context.Context, name string, with func(context.Context, string) (gitstore.SyncResult, error), s *settling) (SyncResult, error) {
 	out := SyncResult{Remote: name, Restored: []string{}, Refused: []RefusedLog{}, Notices: []string{}}
 	before, err := b.snapshot(ctx)
+	if err == nil {
+		_, _, err = b.trust(ctx) // before anything is asked of anybody
+	}
 	if err != nil {
 		return out, err
 	}
@@ -335,6 +338,9 @@ func witness(a, b *mail.LeaseState, fold bool) string {
 	return ""
 }
 
+// mostRefused is how many logs of a remote that are not believed status names.
+const mostRefused = 2
+
 // syncState says how things stand with the remotes, for status and doctor.
 func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err error) {
 	hubs, err := b.store.Remotes(ctx)
@@ -344,7 +350,7 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 	list = []Remote{}
 	var lines []string
 	for _, h := range hubs {
-		r := Remote{Name: h.Name, Ahead: h.Ahead, Archived: h.Archived, Branches: h.Branches, Place: h.Place, NotTaken: append([]string{}, h.Refused...), Failed: h.Failed}
+		r := Remote{Name: h.Name, Ahead: h.Ahead, Archived: h.Archived, Branches: h.Branches, Place: h.Place, NotTaken: append([]string{}, h.NotTaken...), Failed: h.Failed}
 		said := h.Name + ": never yet"
 		if h.Last.Unix() > 0 {
 			r.LastTS = TS(h.Last)
@@ -355,6 +361,17 @@ func (b *Box) syncState(ctx context.Context) (line string, list []Remote, err er
 		}
 		if h.Place != "" {
 			said += ", this clone's log is " + h.Place
+		}
+		for _, f := range h.Refused {
+			r.Refused = append(r.Refused, RefusedLog{f.Replica, f.Why})
+		}
+		for i, f := range r.Refused {
+			if i == mostRefused {
+				said += fmt.Sprintf("; %d more are refused: git agentmail doctor", len(r.Refused)-i)
+				break
+			}
+			why, _, _ := strings.Cut(f.Why, ";")
+			said += fmt.Sprintf("; the log %s is refused: %s", f.Replica, why)
 		}
 		if h.Failed != "" {
 			said += "; " + h.Failed
@@ -392,7 +409,7 @@ func (b *Box) KeepSynced(ctx context.Context, remote string, poll time.Duration,
 // background does the same in a server, for the remotes that somebody has once named. In one
 // clone one server does it for all.
 func (b *Box) background(ctx context.Context) {
-	for sleep(ctx, syncGap) == nil {
+	for said := ""; sleep(ctx, syncGap) == nil; {
 		names, err := b.store.Hubs()
 		if err != nil || len(names) == 0 {
 			continue
@@ -401,7 +418,7 @@ func (b *Box) background(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		b.keep(ctx, b.store.Hubs, DefaultPoll, func(r SyncResult) {
+		err = b.keep(ctx, b.store.Hubs, DefaultPoll, func(r SyncResult) {
 			for _, s := range r.Notices {
 				b.opt.Report(s)
 			}
@@ -410,6 +427,10 @@ func (b *Box) background(ctx context.Context) {
 			}
 		})
 		release()
+		if err != nil && ctx.Err() == nil && err.Error() != said {
+			said = err.Error()
+			b.opt.Report("no mail is exchanged: " + said)
+		}
 	}
 }
 

@@ -844,6 +844,15 @@ type Status struct {
 	Guard        GuardState    `json:"guard"`
 	Sync         string        `json:"sync"` // in words
 	Remotes      []Remote      `json:"remotes"`
+	Trust        Trust         `json:"trust"`
+}
+
+// Trust says which logs of other clones are believed, and by what others know this one's.
+type Trust struct {
+	Mode    string   `json:"mode"`            // tofu, listed or off
+	Key     string   `json:"key"`             // this clone's, as a line for a list of allowed signers; "" if its log has none
+	Keyless []string `json:"keyless"`         // logs without a key
+	Error   string   `json:"error,omitempty"` // why no mail is exchanged
 }
 
 // Remote is one that logs are exchanged with.
@@ -856,6 +865,8 @@ type Remote struct {
 	Place    string   `json:"place,omitempty"`    // the ref that is this clone's log there
 	NotTaken []string `json:"not_taken"`          // places where it did not take that log, and there is no other
 	Failed   string   `json:"failed,omitempty"`   // what stopped the last one
+
+	Refused []RefusedLog `json:"refused,omitempty"` // logs that it has and that were not believed then
 }
 
 // SyncResult says what an exchange with a remote did.

@@ -15,7 +15,8 @@ import (
 )
 
 // Verify reads every stored file and says which do not decode, do not match
-// their name or hash, or differ between logs. With a problem the result is whole
+// their name or hash, or differ between logs, and which logs are not signed as they should
+// be. With a problem the result is whole
 // and the error has the code corrupt. There is nothing to repair: what is
 // damaged here may be whole in another clone.
 func (b *Box) Verify(ctx context.Context, progress func(done, total int)) (VerifyResult, error) {
@@ -64,8 +65,11 @@ func (b *Box) Verify(ctx context.Context, progress func(done, total int)) (Verif
 		}
 	}
 	progress(len(files), len(files))
+	if err := b.checkSignatures(ctx, sn, bad); err != nil {
+		return out, err
+	}
 	if len(out.Problems) > 0 {
-		e := mail.Errorf(mail.Corrupt, "%s of %d are damaged", plural(len(out.Problems), "stored file"), len(files)).With("problems", out.Problems)
+		e := mail.Errorf(mail.Corrupt, "%s with %d stored files", plural(len(out.Problems), "problem"), len(files)).With("problems", out.Problems)
 		for i, p := range out.Problems {
 			if i == 10 {
 				e.Lines = append(e.Lines, fmt.Sprintf("and %d more", len(out.Problems)-10))
@@ -192,6 +196,7 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 	} else if s != "" {
 		say("ok", "", "%s", s)
 	}
+	b.trustFindings(ctx, sn, remotes, say)
 	if h.Writing != "" {
 		say("note", "", "a process is writing now (%s)", h.Writing)
 	}

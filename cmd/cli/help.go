@@ -197,7 +197,7 @@ mailbox for all its worktrees. In your work tree is only what "git agentmail
 setup" writes for coding agents, if you ask for it.
 
   refs/agentmail/log/*     the mail: files in commits, one log for each clone
-  agentmail/               who this clone is, the lock, what init wrote
+  agentmail/               who this clone is, its key, the lock, what init wrote
   agentmail-cache/         can be deleted at any time
   agentmail-agent          the agent of this worktree
   agentmail-setup          which directories setup has made
@@ -227,6 +227,13 @@ Settings, in the repository's own git configuration:
   agentmail.refPrefix        what the names of branches begin with, where a remote
                              lets this clone push no others; $AGENTMAIL_REF
                              comes before it
+  agentmail.trust            tofu (default): a log of another clone is believed if
+                             it is signed with the key that it had when it was seen
+                             first; listed: only if that key is in a list as well;
+                             off: always
+  agentmail.allowedSigners   the list, see ssh-keygen(1); without it git's own,
+                             gpg.ssh.allowedSignersFile. "git agentmail doctor"
+                             shows the line of this clone
 
 Nothing is pushed anywhere, and no index, branch or file of yours is touched.
 `

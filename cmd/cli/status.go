@@ -36,6 +36,7 @@ const maxSection = 8
 
 func (a *app) writeStatus(w *strings.Builder, s mailbox.Status) {
 	fields(w, "repository", escape(s.Project.HumanKey), "you", actorLine(s.You), "guard", guardLine(s.Guard), "sync", escape(s.Sync),
+		"trust", trustLine(s.Trust), "key", escape(s.Trust.Key),
 		"mail", fmt.Sprintf("%s, %d unacknowledged, %d urgent and unread", count(s.Messages, "message", "messages"), s.UnackedCount, s.UrgentCount))
 
 	n := section(w, "Agents", s.Agents)
@@ -65,6 +66,22 @@ func (a *app) writeStatus(w *strings.Builder, s mailbox.Status) {
 	n = section(w, "Urgent and unread", s.Urgent)
 	a.writeInbox(w, s.Urgent[:n])
 	more(w, s.UrgentCount-n, "inbox --urgent --unread --as NAME")
+}
+
+// trustLine says which logs of other clones are believed.
+func trustLine(t mailbox.Trust) string {
+	line := map[string]string{
+		mailbox.TrustFirst:  "tofu: each log by the key that it had when it was seen first",
+		mailbox.TrustListed: "listed: logs with a key in the list of allowed signers",
+		mailbox.TrustOff:    "off: all logs",
+	}[t.Mode]
+	if n := len(t.Keyless); n > 0 && t.Mode == mailbox.TrustFirst {
+		line += fmt.Sprintf("; %s without a key", count(n, "log", "logs"))
+	}
+	if t.Error != "" {
+		line = "no mail is exchanged: " + escape(t.Error)
+	}
+	return line
 }
 
 // section writes a heading if there is anything to show, and returns how much.

@@ -34,6 +34,10 @@ that refuses those gets branches agentmail/ instead. Where only branches of some
 prefix may be pushed, as from the sandboxes of coding agents, set it:
 git config agentmail.refPrefix PREFIX, or $AGENTMAIL_REF. Others need not know it.
 
+What is pushed is signed with this clone's key, and another clone's log is believed if
+it is signed with the key it had when it was seen first (agentmail.trust, see "git
+agentmail help format"). What is refused is said, with what to do.
+
 With --bundle FILE no network is needed: what FILE holds is taken in, then FILE is
 written with all that this clone has. Carry it to the other clone and do the same.`,
 		Example: `  git agentmail sync

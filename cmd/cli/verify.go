@@ -15,7 +15,8 @@ func newVerify(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "check every stored record",
-		Long: `Reads every record of every log and says which are damaged. Nothing is changed.
+		Long: `Reads every record of every log and says which are damaged, and which logs are not
+signed by the clone whose they are. Nothing is changed.
 The exit status is 7 if there is a problem.`,
 		Example: `  git agentmail verify --json`,
 		Args:    noArgs,
