@@ -179,7 +179,7 @@ func (a *applier) number(known map[string]int64, name, find, add string) (n int6
 	if err == nil && !found {
 		n, err = a.insert(add, name)
 	}
-	known[name] = n
+	known[strings.Clone(name)] = n
 	return n, err
 }
 
@@ -272,7 +272,7 @@ func (a *applier) message(e Entry, m *mail.Message, oid []byte, by int64) error 
 		return err
 	case !found:
 		if a.seen != nil {
-			a.seen[m.ID] = string(oid)
+			a.seen[strings.Clone(m.ID)] = string(oid) // else it keeps all of the message
 		}
 		return a.letter(e, m, oid, by)
 	case there == string(oid):

@@ -250,6 +250,14 @@ func cutBody(data []byte) (object []byte, body string, ok bool) {
 }
 
 func decode(path string, data []byte) (Record, error) {
+	if r, ok := quick(path, data); ok {
+		return r, nil
+	}
+	return decodeAny(path, data)
+}
+
+// decodeAny decodes a record of any kind.
+func decodeAny(path string, data []byte) (Record, error) {
 	object, body := data, ""
 	isMessage := strings.HasPrefix(path, "mail/")
 	if isMessage {

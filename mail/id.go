@@ -23,7 +23,24 @@ func NewID(random func([]byte)) string {
 }
 
 // IsID reports whether s has the form of an id.
-func IsID(s string) bool { return len(s) == IDLength && strings.Trim(s, crockford) == "" }
+func IsID(s string) bool {
+	if len(s) != IDLength {
+		return false
+	}
+	for i := range len(s) {
+		if !idCharacter[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var idCharacter = func() (t [256]bool) {
+	for _, c := range []byte(crockford) {
+		t[c] = true
+	}
+	return
+}()
 
 // IsPrefix reports whether s can stand for an id: 4 to 10 of its characters.
 func IsPrefix(s string) bool {
