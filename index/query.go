@@ -431,6 +431,7 @@ type placed struct {
 
 // wordsOf returns what splitWords does, with places.
 func wordsOf(text string) (words, identifiers []placed) {
+	words = make([]placed, 0, len(text)/5+1)
 	for w := (wordScanner{text: text}); w.next(); {
 		word := text[w.start:w.end]
 		if !w.plain {
@@ -460,6 +461,9 @@ func wordsOf(text string) (words, identifiers []placed) {
 // foldWord makes of a word of splitWords what unicode61 makes of it: in small letters,
 // the Latin ones without accents.
 func foldWord(w string) string {
+	if isFolded(w) {
+		return w
+	}
 	return strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf {
 			if 'A' <= r && r <= 'Z' {
@@ -470,6 +474,16 @@ func foldWord(w string) string {
 		r = unicode.ToLower(unicode.ToUpper(r)) // so that there is one sigma
 		return cmp.Or(bareLetters()[r], r)
 	}, w)
+}
+
+// isFolded reports whether a word is plainly what foldWord would make of it, as most are.
+func isFolded(w string) bool {
+	for i := range len(w) {
+		if c := w[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // bareLetters maps the small Latin letters with accents to those without.
