@@ -53,6 +53,7 @@ func (s *Store) SyncBundle(ctx context.Context, file string) (SyncResult, error)
 		if _, derr := s.repo.own(ctx, []byte(drop.String()), "update-ref", "--stdin"); err == nil && derr != nil {
 			err = gitFailure("forget what the bundle held", derr)
 		}
+		s.shedBehind(ctx)
 		if err != nil {
 			return out, err
 		}

@@ -3,16 +3,16 @@ package gitstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"strings"
 )
 
 // fork takes a new identity where the hub shows this clone's log at a commit that neither
-// leads to ours nor follows it: the directory of this clone was copied, and both have
-// written since. What this one wrote since goes to a log of its own; the old one is the
-// other's. Where the two have nothing in common the hub's was made by somebody else, and is
-// not believed: "" is returned, and the next push puts it right. The caller holds the lock.
+// leads to ours nor follows it, nor is it ours before it was truncated: the directory of this
+// clone was copied, and both have written since. What this one wrote since goes to a log of
+// its own; the old one is the other's. Where the two have nothing in common the hub's was made
+// by somebody else, and is not believed: "" is returned, and the next push puts it right. The
+// caller holds the lock.
 func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	v, err := s.look(ctx)
 	if err != nil {
@@ -20,17 +20,12 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	}
 	sn := v.sn
 	own := sn.logs[sn.own]
-	out, err := s.repo.own(ctx, nil, "merge-base", own.OID, there)
-	base := strings.TrimSpace(string(out))
-	var ge *gitError
-	if errors.As(err, &ge) && ge.status == 1 {
-		return "", nil
-	}
+	theirs, err := s.load(there)
 	if err != nil {
-		return "", gitFailure("compare this clone's log with the remote's", err)
+		return "", err
 	}
-	files, err := sn.added(ctx, sn.own, base)
-	if err != nil {
+	is, files, err := s.elsewhere(ctx, sn, theirs)
+	if err != nil || is != isForked {
 		return "", err
 	}
 	_, trailers, err := s.newest(own.OID)
@@ -65,6 +60,11 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 		return "", s.repo.writeError("save this clone's identity", err)
 	}
 	s.settleKey()
+	if theirs.Header.Base.Epoch > own.Header.Base.Epoch {
+		if err := s.stepping(map[string]step{sn.own: {own, theirs}}); err != nil {
+			return "", err
+		}
+	}
 	if err := s.leave(ctx, sn.own, there); err != nil {
 		return "", err
 	}

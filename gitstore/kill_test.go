@@ -98,7 +98,7 @@ func noRefLocks(t *testing.T, dir string) {
 // noStrays checks that no temporary file was left where it would stay.
 func noStrays(t *testing.T, dir string) {
 	t.Helper()
-	known := []string{"agentmail", "agentmail/id_ed25519", "agentmail/keep", "agentmail/lock", "agentmail/merging", "agentmail/moving", "agentmail/replica", "agentmail/tips", "agentmail/tmp"}
+	known := []string{"agentmail", "agentmail/id_ed25519", "agentmail/keep", "agentmail/lock", "agentmail/merging", "agentmail/moving", "agentmail/passed", "agentmail/replica", "agentmail/syncing", "agentmail/tips", "agentmail/tmp"}
 	for _, top := range []string{"agentmail", "objects/pack"} {
 		filepath.WalkDir(filepath.Join(dir, ".git", filepath.FromSlash(top)), func(path string, d fs.DirEntry, err error) error {
 			rel, _ := filepath.Rel(filepath.Join(dir, ".git"), path)

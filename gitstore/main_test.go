@@ -88,6 +88,8 @@ func runChild(mode string) int {
 	case "steps": // one write for each line on standard input
 		in := bufio.NewScanner(os.Stdin)
 		err = childWrite(c, in.Scan)
+	case "truncate":
+		err = childTruncate(c)
 	case "read":
 		err = childRead(c)
 	case "descriptors":
@@ -122,6 +124,24 @@ func childOpen(c childConfig) (*Store, error) {
 		return nil, err
 	}
 	return Open(repo, Options{Who: c.Prefix, LockWait: c.Wait}), nil
+}
+
+// childTruncate takes what begins with the prefix out of the log.
+func childTruncate(c childConfig) error {
+	s, err := childOpen(c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, _, _, err = s.Truncate(context.Background(), func(sn *Snapshot) (Cut, error) {
+		files, err := sn.ListLog(context.Background(), sn.Own(), c.Prefix, nil)
+		cut := Cut{Subject: "truncate"}
+		for _, f := range files {
+			cut.Drop = append(cut.Drop, f.Path)
+		}
+		return cut, err
+	})
+	return err
 }
 
 // childWrite writes transactions of two files each and acknowledges each.

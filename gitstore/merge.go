@@ -110,6 +110,17 @@ func (m *merge) run(ctx context.Context) error {
 			names.WriteString(oid + "\n")
 		}
 	}
+	merged, err := m.packInto(ctx, dir, names.Bytes())
+	if err != nil {
+		return err
+	}
+	return s.dropPacks(ctx, slices.DeleteFunc(m.packs, func(p packFile) bool { return p.base == merged }))
+}
+
+// packInto writes the named objects into one pack of ours, and returns its path without
+// extension.
+func (m *merge) packInto(ctx context.Context, dir string, names []byte) (string, error) {
+	s := m.s
 	// git is told the objects, not the packs: --stdin-packs walks every tree of the
 	// commits in them, which at 100,000 messages costs 200 ms for a few kilobytes.
 	// (What stands in two packs is written once.)
@@ -117,19 +128,15 @@ func (m *merge) run(ctx context.Context) error {
 	// among the user's when it is killed, and no `git gc --prune=now` takes it.
 	env := append(s.repo.env[:len(s.repo.env):len(s.repo.env)],
 		"GIT_OBJECT_DIRECTORY="+dir, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+cQuote(s.repo.Objects))
-	out, err := run(ctx, s.repo.CommonDir, env, names.Bytes(), append(ownConfig[:len(ownConfig):len(ownConfig)],
+	out, err := run(ctx, s.repo.CommonDir, env, names, append(ownConfig[:len(ownConfig):len(ownConfig)],
 		"-c", "core.fsync=committed", "-c", "core.fsyncMethod=fsync", "-c", "pack.indexVersion=2", "-c", "pack.writeReverseIndex=false", "-c", "pack.packSizeLimit=0", "-c", "pack.threads=1",
 		"pack-objects", "--quiet", filepath.Join(dir, "pack"))...)
 	if err != nil {
-		return errf(GitFailed, "merge packs: %w", err)
+		return "", errf(GitFailed, "merge packs: %w", err)
 	}
 	base := filepath.Join(dir, "pack-"+strings.TrimSpace(string(out)))
 	if err := os.Rename(filepath.Join(dir, "note.keep"), base+".keep"); err != nil {
-		return s.repo.writeError("merge packs", err)
+		return "", s.repo.writeError("merge packs", err)
 	}
-	if err := s.install(base); err != nil {
-		return err
-	}
-	merged := filepath.Join(s.repo.Objects, "pack", filepath.Base(base))
-	return s.dropPacks(ctx, slices.DeleteFunc(m.packs, func(p packFile) bool { return p.base == merged }))
+	return filepath.Join(s.repo.Objects, "pack", filepath.Base(base)), s.install(base)
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // OID is an object name: 40 hexadecimal digits.
@@ -403,6 +404,7 @@ func encodeTree(list []treeEntry) []byte {
 type commit struct {
 	tree    OID
 	parents []OID
+	author  string // with the time
 	message string
 }
 
@@ -415,10 +417,22 @@ func parseCommit(data []byte) commit {
 			c.tree = value
 		case "parent":
 			c.parents = append(c.parents, value)
+		case "author":
+			c.author = value
 		}
 	}
 	c.message = msg
 	return c
+}
+
+// authored returns when a commit was written, by the clock of its writer.
+func (c commit) authored() time.Time {
+	f := strings.Fields(c.author)
+	if len(f) < 2 {
+		return time.Unix(0, 0)
+	}
+	sec, _ := strconv.ParseInt(f[len(f)-2], 10, 64)
+	return time.Unix(sec, 0)
 }
 
 // trailers returns the `Key: value` lines of a message's last paragraph; of a

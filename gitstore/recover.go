@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -58,9 +59,10 @@ func (s *Store) findLost(ctx context.Context, replica string) (*tip, error) {
 		return nil, err
 	}
 	// A writer that lost a race, or was killed, leaves a commit that the log did
-	// not go on from. The log is the longest chain.
+	// not go on from. The log is the longest chain; where it was truncated it may be one
+	// commit, which counts if no older epoch went on.
 	var best *tip
-	longest := 1
+	longest, newest := 0, int64(0)
 	for _, oid := range commits {
 		if follows[oid] {
 			continue
@@ -69,15 +71,27 @@ func (s *Store) findLost(ctx context.Context, replica string) (*tip, error) {
 		for at := oid; at != ""; at = parent[at] {
 			n++
 		}
-		if n <= longest {
-			continue
-		}
 		t, err := s.load(oid)
+		if n == 1 && KindOf(err) == Damaged {
+			continue // no log
+		}
 		if err != nil {
 			return nil, err
 		}
-		if t.Header.Replica == replica {
-			best, longest = t, n
+		if t.Header.Replica != replica || n == 1 && t.Header.Base.Epoch == 0 {
+			continue
+		}
+		_, trailers, err := s.newest(oid)
+		if err != nil {
+			return nil, err
+		}
+		seq := seqOf(trailers)
+		later := best == nil || n > longest
+		if best != nil && best.Header.Base.Epoch != t.Header.Base.Epoch {
+			later = cmp.Or(cmp.Compare(seq, newest), cmp.Compare(t.Header.Base.Epoch, best.Header.Base.Epoch)) > 0
+		}
+		if later {
+			best, longest, newest = t, n, seq
 		}
 	}
 	return best, nil

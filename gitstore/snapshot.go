@@ -149,6 +149,30 @@ func (s *Store) tree(oid OID) ([]treeEntry, error) {
 	return parseTree(oid, data)
 }
 
+// outdated tells damage from a log that was truncated while it was read.
+func (sn *Snapshot) outdated(err error) error {
+	if KindOf(err) != Damaged {
+		return err
+	}
+	known, rerr := sn.store.repo.readTips()
+	for replica, t := range sn.logs {
+		if k := known[replica]; rerr == nil && k != nil && k.Header.Base.Epoch > t.Header.Base.Epoch {
+			return errf(Locked, "the log %s was truncated while it was read; nothing is wrong, do it again", replica)
+		}
+	}
+	return err
+}
+
+// ListLog is List for one log.
+func (sn *Snapshot) ListLog(ctx context.Context, replica, prefix string, want func(dir string) bool) ([]File, error) {
+	if sn.logs[replica] == nil {
+		return nil, nil
+	}
+	files, err := sn.list(ctx, replica, prefix, want)
+	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, err
+}
+
 // List returns the names of all files below prefix ("" for all, else a
 // directory with its closing slash) in all logs, in order of path. want prunes
 // directories: it is given a directory's path with closing slash and says
@@ -171,8 +195,8 @@ type dirAt struct {
 	oid  OID
 }
 
-func (sn *Snapshot) list(ctx context.Context, replica, prefix string, want func(string) bool) ([]File, error) {
-	var files []File
+func (sn *Snapshot) list(ctx context.Context, replica, prefix string, want func(string) bool) (files []File, err error) {
+	defer func() { err = sn.outdated(err) }()
 	var level []dirAt
 	keep := func(path string, e treeEntry) {
 		switch {
@@ -228,7 +252,7 @@ func (sn *Snapshot) Read(ctx context.Context, files []File, fn func(File) error)
 	for i, f := range files {
 		oids[i] = f.OID
 	}
-	return sn.store.objects.each(oids, func(i int, ob object) error {
+	return sn.outdated(sn.store.objects.each(oids, func(i int, ob object) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -238,7 +262,7 @@ func (sn *Snapshot) Read(ctx context.Context, files []File, fn func(File) error)
 		f := files[i]
 		f.Data = ob.data
 		return fn(f)
-	})
+	}))
 }
 
 // Get returns one file of one log by its path; ok is false if it is not there.
@@ -252,7 +276,7 @@ func (sn *Snapshot) Get(ctx context.Context, replica, path string) (f File, ok b
 	for ok {
 		ob, err := sn.store.objects.any(oid)
 		if err != nil {
-			return File{}, false, err
+			return File{}, false, sn.outdated(err)
 		}
 		if !nested {
 			return File{Replica: replica, Path: path, OID: oid, Data: ob.data}, ob.kind == "blob", nil
@@ -299,7 +323,7 @@ func (sn *Snapshot) Added(ctx context.Context, base Version) (files []File, ok b
 			return nil, false, nil
 		}
 	}
-	files, lost, err := sn.addedTo(ctx, old)
+	files, lost, err := sn.addedTo(ctx, old, false)
 	if err != nil || len(lost) > 0 {
 		return nil, false, err
 	}
@@ -311,9 +335,12 @@ type News struct {
 	// Files are the names of the files, in order of path. What stands in several logs
 	// is here once, and not at all if one of them held it before.
 	Files []File
-	// Lost are the logs that do not lead on from the version: they were truncated or set
-	// back. What came to them cannot be told, and nothing of theirs is in Files.
+	// Lost are the logs that do not lead on from the version: they were set back, or truncated
+	// long ago. What came to them cannot be told, and nothing of theirs is in Files.
 	Lost []string
+	// Passed are the logs whose commits of the version are gone since they were truncated.
+	// What came to them is told by the numbers of their records, and not in Files.
+	Passed map[string]Passed
 	// From is the version that was asked about, but with the lost logs where they are
 	// now: from there all logs lead on.
 	From Version
@@ -329,9 +356,24 @@ func (sn *Snapshot) Since(ctx context.Context, base Version) (n News, err error)
 	if !ok {
 		return n, errf(Damaged, "%q does not say what logs held", base)
 	}
-	files, lost, err := sn.addedTo(ctx, old)
+	files, lost, err := sn.addedTo(ctx, old, true)
 	if err != nil {
 		return n, err
+	}
+	broken := lost // of which nothing can be told by their trees
+	if len(lost) > 0 {
+		broken = slices.Clone(lost)
+		passed := sn.store.readPassed()
+		lost = slices.DeleteFunc(lost, func(replica string) bool {
+			p, ok := passed[replica][old[replica]]
+			if ok && n.Passed == nil {
+				n.Passed = map[string]Passed{}
+			}
+			if ok {
+				n.Passed[replica] = p
+			}
+			return ok
+		})
 	}
 	from, next := map[string]*tip{}, maps.Clone(sn.logs)
 	for replica, oid := range old {
@@ -343,14 +385,14 @@ func (sn *Snapshot) Since(ctx context.Context, base Version) (n News, err error)
 	for _, replica := range lost {
 		from[replica] = sn.logs[replica]
 	}
-	n = News{Lost: lost, From: makeVersion(from), Next: makeVersion(next)}
-	n.Files, err = sn.once(ctx, files, old, lost)
+	n.Lost, n.From, n.Next = lost, makeVersion(from), makeVersion(next)
+	n.Files, err = sn.once(ctx, files, old, broken)
 	return n, err
 }
 
 // addedTo returns what came to each log after the tips in old, and the logs that do
-// not lead on from there.
-func (sn *Snapshot) addedTo(ctx context.Context, old map[string]OID) (files []File, lost []string, err error) {
+// not lead on from there. With cut, one that was truncated since does.
+func (sn *Snapshot) addedTo(ctx context.Context, old map[string]OID, cut bool) (files []File, lost []string, err error) {
 	for _, replica := range sn.Replicas() {
 		was, known := old[replica]
 		var got []File
@@ -359,9 +401,14 @@ func (sn *Snapshot) addedTo(ctx context.Context, old map[string]OID) (files []Fi
 		case !known:
 			got, err = sn.list(ctx, replica, "", nil)
 		case was != sn.logs[replica].OID:
-			got, err = sn.added(ctx, replica, was)
+			got, err = sn.added(ctx, replica, was, false)
+			if cut && errors.Is(err, errGone) && sn.store.earlier(was, sn.logs[replica]) {
+				got, err = sn.added(ctx, replica, was, true)
+			}
 		}
-		if known && (errors.Is(err, errGone) || KindOf(err) == Damaged && sn.store.gone(was)) {
+		// While its old objects go, some of them may be there still.
+		cutNow := cut && sn.logs[replica].Header.Base.Epoch > 0
+		if known && (errors.Is(err, errGone) || KindOf(err) == Damaged && (cutNow || sn.store.gone(was))) {
 			lost = append(lost, replica)
 			continue
 		}
@@ -469,8 +516,9 @@ func (s *Store) gone(oid OID) bool {
 	return KindOf(err) == Damaged
 }
 
-// added compares the trees of one log level by level.
-func (sn *Snapshot) added(ctx context.Context, replica string, was OID) ([]File, error) {
+// added compares the trees of one log level by level. With cut, what is gone from it since
+// is passed over.
+func (sn *Snapshot) added(ctx context.Context, replica string, was OID, cut bool) ([]File, error) {
 	before, err := sn.store.objects.one(was, "commit")
 	if err != nil {
 		return nil, err
@@ -521,6 +569,7 @@ func (sn *Snapshot) added(ctx context.Context, replica string, was OID) ([]File,
 				delete(had, e.name)
 				switch {
 				case known && o.oid == e.oid:
+				case cut && e.name == headerFile && p.path == "":
 				case known && o.dir != e.dir, known && !e.dir:
 					return nil, errGone
 				case e.dir:
@@ -529,7 +578,7 @@ func (sn *Snapshot) added(ctx context.Context, replica string, was OID) ([]File,
 					files = append(files, File{Replica: replica, Path: p.path + e.name, OID: e.oid})
 				}
 			}
-			if len(had) > 0 {
+			if len(had) > 0 && !cut {
 				return nil, errGone
 			}
 		}

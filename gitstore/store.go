@@ -231,6 +231,13 @@ func (s *Store) look(ctx context.Context) (v view, err error) {
 				return v, gitFailure("compare the log "+logRef(replica)+" with what was last accepted", err)
 			}
 			if !forward {
+				// It was set back, or its owner truncated it and was killed before that was noted.
+				if t, err := s.load(oid); err == nil {
+					forward, _ = s.truncated(k, t)
+				}
+				news = news || forward
+			}
+			if !forward {
 				sn.logs[replica], back[replica] = k, oid
 				continue
 			}

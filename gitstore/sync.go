@@ -94,6 +94,7 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}
+	s.shedBehind(ctx)
 	at := s.opt.Now()
 	hub.NotTaken = out.Refuses
 	if hub.Failed = ""; err != nil {
@@ -323,6 +324,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	var fork OID      // of our own log, which somebody else has written to
 	var apart []*tip  // logs that do not lead on from what this clone has, see judge
 	var left []string // those of them that this clone takes all the same
+	steps := map[string]step{}
 	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
 		there, known := image[replica].oid, sn.logs[replica]
@@ -338,7 +340,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 				continue // it has not got all of it
 			}
 		}
-		why, another := "", false // another: it does not go on from what was accepted
+		why, how := "", isFurther
 		t, err := s.load(there)
 		switch {
 		case KindOf(err) == Damaged:
@@ -354,17 +356,21 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 			if err != nil {
 				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
 			}
-			another = !forward
+			if !forward {
+				if how, err = s.beside(ctx, sn, replica, t); err != nil {
+					return err
+				}
+			}
 		}
-		if why == "" {
+		if why == "" && how != isOlder {
 			if why, err = s.distrust(trust, replica, t, known, replica == sn.own); err != nil {
 				return err
 			}
 			out.forged = out.forged || why != "" && replica == sn.own
-			if why != "" && another && replica != sn.own {
+			if why != "" && how == isApart && replica != sn.own {
 				why = rewritten + ", and " + why
 			}
-			if why != "" && known != nil && !another {
+			if why != "" && known != nil && how == isFurther {
 				if part, err := s.believed(trust, replica, known, there, replica == sn.own); err != nil {
 					return err
 				} else if part != "" {
@@ -377,9 +383,16 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		case why != "":
 			out.Refused = append(out.Refused, Refused{replica, why})
 			continue
-		case another:
+		case how == isApart && replica == sn.own:
+			continue // it has nothing in common with ours, whose next push takes its place
+		case how == isApart || how == isForked:
 			apart = append(apart, t)
 			continue
+		case how == isOlder:
+			steps[replica] = step{known, t}
+			continue
+		case how == isTruncated:
+			steps[replica] = step{known, t}
 		}
 		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
 		moved = append(moved, replica)
@@ -398,8 +411,8 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 			left = append(left, replica)
 		}
 	}
-	if len(moved)+len(left) == 0 && fork == "" {
-		return nil
+	if steps, err = s.unnoted(steps); err != nil || len(moved)+len(left)+len(steps) == 0 && fork == "" {
+		return err
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -408,6 +421,9 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		return err
 	}
 	defer l.release()
+	if err := s.stepping(steps); err != nil {
+		return err
+	}
 	for _, replica := range left {
 		if err := s.leave(ctx, replica, image[replica].oid); err != nil {
 			return err
@@ -542,6 +558,8 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 	}
 	if own.oid == "" {
 		out.Refuses = nil
+	} else if s.earlier(own.old, sn.logs[sn.own]) {
+		return unreachable("push the log of this clone, which was truncated (a host with receive.denyNonFastForwards takes no such branch), to", remote, failed)
 	}
 	return notTaken(out.Refuses, unreachable("push to", remote, failed))
 }

@@ -76,6 +76,9 @@ func keyOf(t *testing.T, s *Store) ed25519.PrivateKey {
 	return key
 }
 
+// trustOff is Options.Trust of who checks no signatures.
+func trustOff(context.Context) (Trust, error) { return Trust{Off: true}, nil }
+
 // TestForgedLogs: whatever somebody makes of a log on the hub without its key is refused, by
 // those who knew the log, and its owner's next sync puts it right.
 func TestForgedLogs(t *testing.T) {
@@ -223,7 +226,7 @@ func TestForgedOff(t *testing.T) {
 	env := testEnv(t)
 	h := hub.New(t)
 	a := open(t, env, newRepo(t, env), Options{})
-	b := open(t, env, newRepo(t, env), Options{Trust: func(context.Context) (Trust, error) { return Trust{Off: true}, nil }})
+	b := open(t, env, newRepo(t, env), Options{Trust: trustOff})
 	put(t, a, "m/1", "x")
 	exchange(t, a, h.URL)
 	exchange(t, b, h.URL)

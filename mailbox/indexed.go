@@ -59,10 +59,17 @@ func (b *Box) indexed(ctx context.Context, fn func(v *view) error) error {
 		return asMail(err)
 	}
 	var own error // of fn itself
-	err := b.onIndex(ctx, func(v *view) error {
-		own = fn(v)
-		return own
-	})
+	try := func() error {
+		own = nil
+		return b.onIndex(ctx, func(v *view) error {
+			own = fn(v)
+			return own
+		})
+	}
+	err := try()
+	if mail.CodeOf(asMail(err)) == mail.Busy { // a log was truncated while it was read
+		err = try()
+	}
 	fault := errors.Is(own, index.ErrStale) || errors.Is(own, index.ErrUnusable)
 	if err != nil && (own == nil || fault) && ctx.Err() == nil {
 		err = b.inMemory(ctx, fn)

@@ -300,6 +300,9 @@ func (b *Box) message(ctx context.Context, sn *gitstore.Snapshot, prefix string)
 			}
 		}
 	})
+	if mail.CodeOf(err) == mail.NotFound && slices.ContainsFunc(sn.Replicas(), func(r string) bool { return sn.Header(r).Base.Epoch > 0 }) {
+		err = mail.Errorf(mail.NotFound, "message %q not found; it may have been truncated, as old messages were here", prefix)
+	}
 	if err != nil {
 		return nil, hintOn(err, mail.NotFound, "git agentmail inbox")
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/git-agentmail/git-agentmail/gitstore"
 	"github.com/git-agentmail/git-agentmail/index"
 	"github.com/git-agentmail/git-agentmail/mail"
 )
@@ -204,4 +205,27 @@ func (b *Box) storedSummaries(ctx context.Context) ([]StoredSummary, error) {
 		}
 	}
 	return list, nil
+}
+
+// dropSummaries removes what was made of messages that are not there any more.
+func (b *Box) dropSummaries(ctx context.Context, sn *gitstore.Snapshot) {
+	files := b.summaryFiles()
+	if len(files) == 0 {
+		return
+	}
+	list, err := sn.List(ctx, "mail/", nil)
+	if err != nil {
+		return // those that are redacted are not shown in any case
+	}
+	there := map[string]bool{}
+	for _, f := range list {
+		there[messageID(f.Path)] = true
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		var s keptSummary
+		if err == nil && (json.Unmarshal(data, &s) != nil || slices.ContainsFunc(s.Of, func(m source) bool { return !there[m.ID] })) {
+			os.Remove(name)
+		}
+	}
 }

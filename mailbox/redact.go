@@ -18,7 +18,6 @@ const retentionDays = 180
 // more, and that they were there is. The bytes stay in the logs until their owners truncate
 // these.
 func (b *Box) Purge(ctx context.Context, who Actor, r PurgeRequest) (PurgeResult, error) {
-	const day = 24 * time.Hour
 	if r.Older == 0 {
 		days, err := strconv.Atoi(strings.TrimSpace(b.getenv("RETENTION_MAX_AGE_DAYS")))
 		if err != nil || days < 1 || days > 36500 {

@@ -24,6 +24,7 @@ func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.retain(ctx) // so that what goes out has it already
 	return b.syncAll(ctx, remotes)
 }
 
@@ -230,12 +231,19 @@ func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, table *mail.T
 	if err != nil {
 		return nil, err
 	}
-	files, ok, err := after.Added(ctx, before.Version())
+	came, err := after.Since(ctx, before.Version())
 	if err != nil {
 		return nil, asMail(err)
 	}
-	agents, leases := !ok, !ok
-	for _, f := range files {
+	if slices.ContainsFunc(after.Replicas(), func(r string) bool { return after.Header(r).Base != before.Header(r).Base }) {
+		b.dropSummaries(ctx, after)
+	}
+	more, err := b.passed(ctx, after, came)
+	if err != nil {
+		return nil, err
+	}
+	agents, leases := len(came.Lost) > 0, len(came.Lost) > 0
+	for _, f := range append(came.Files, more...) {
 		switch top, _, _ := strings.Cut(f.Path, "/"); {
 		case top == "mail" && strings.HasSuffix(f.Path, ".md"):
 			out.Messages++
@@ -450,6 +458,7 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 		if err != nil || len(names) == 0 { // none is left after an uninstall
 			return asMail(err)
 		}
+		b.retain(ctx)
 		results, err := b.syncAll(ctx, names)
 		if ctx.Err() != nil {
 			return asMail(ctx.Err())

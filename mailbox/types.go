@@ -154,6 +154,29 @@ type PurgeResult struct {
 	MaxAgeDays int    `json:"max_age_days"`
 }
 
+// TruncateRequest takes what has run out of this clone's log.
+type TruncateRequest struct {
+	Older    time.Duration // than this; 0 means agentmail.retention
+	Redacted bool          // only what was redacted, whatever its age
+	DryRun   bool          // only count it
+}
+
+// TruncateResult is the answer to Truncate.
+type TruncateResult struct {
+	Status       string   `json:"status"`      // dry_run, truncated, or nothing
+	CutoffDate   TS       `json:"cutoff_date"` // null if only what was redacted
+	Messages     int      `json:"messages"`
+	Redacted     int      `json:"redacted"` // of them
+	Unread       int      `json:"unread"`   // of them, by somebody who it was sent to
+	Receipts     int      `json:"receipts"`
+	Reservations int      `json:"reservation_events"`
+	Events       int      `json:"other_events"`
+	Attachments  int      `json:"attachments"`
+	Bytes        int64    `json:"bytes"`   // of all that, before it was compressed
+	Epoch        int      `json:"epoch"`   // how often this clone's log was truncated
+	Waiting      []string `json:"waiting"` // remotes that show the old log, which keep the bytes here until the next sync
+}
+
 // Windows are the terminal windows that registered agents.
 type Windows struct {
 	Identities []Window `json:"identities"`

@@ -165,6 +165,7 @@ func (b *Box) Doctor(ctx context.Context, who Actor, fix bool, binary string) (D
 		say("problem", "git agentmail verify", "%v", err)
 	}
 	say("ok", "", "%s in %s", plural(len(sn.Replicas()), "log"), plural(h.Packs, "pack"))
+	b.truncationState(ctx, sn, say)
 	_, remotes, err := b.syncState(ctx)
 	if err != nil {
 		say("problem", "git agentmail verify", "%v", err)

@@ -21,6 +21,14 @@ func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news := b.store.Notify(ctx)
+	tries := 0
+	again := func(err error) bool { // a log was truncated while it was read
+		if mail.CodeOf(asMail(err)) != mail.Busy {
+			return false
+		}
+		tries++
+		return tries < 100
+	}
 	for {
 		sn, err := b.snapshot(ctx)
 		if err != nil {
@@ -31,6 +39,9 @@ func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn 
 		}
 		if sn.Version() != c.at {
 			n, err := sn.Since(ctx, c.at)
+			if again(err) {
+				continue
+			}
 			if err != nil {
 				return asMail(err)
 			}
@@ -39,11 +50,18 @@ func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn 
 				c.move(n.From)
 			}
 			if n.Next != c.at { // else a log is gone, and nothing came to the others
-				added, err := b.inOrder(ctx, sn, n.Files)
+				more, err := b.passed(ctx, sn, n)
+				var added []mail.Record
+				if err == nil {
+					added, err = b.inOrder(ctx, sn, append(n.Files, more...))
+				}
+				if again(err) {
+					continue
+				}
 				if err != nil {
 					return err
 				}
-				c.at = n.Next
+				c.at, tries = n.Next, 0
 				if enough, err := fn(sn, added); err != nil || enough {
 					return err
 				}
@@ -57,6 +75,44 @@ func (b *Box) follow(ctx context.Context, c *cursor, until <-chan time.Time, fn 
 		case <-news:
 		}
 	}
+}
+
+// passed returns what came to logs that were truncated since the place that was kept, of
+// which nothing is left: by the numbers of the records.
+func (b *Box) passed(ctx context.Context, sn *gitstore.Snapshot, n gitstore.News) ([]gitstore.File, error) {
+	var more []gitstore.File
+	have := map[string]bool{}
+	for _, f := range n.Files {
+		have[f.Path] = true
+	}
+	for replica, p := range n.Passed {
+		files, err := sn.ListLog(ctx, replica, "", func(dir string) bool {
+			top, below, _ := strings.Cut(dir, "/")
+			switch top {
+			case "mail", "receipts", "leases", "events", "redactions":
+				return below == "" || recent(top, p.At.Add(-24*time.Hour))(dir)
+			}
+			return notFiles(dir)
+		})
+		if err != nil {
+			return nil, asMail(err)
+		}
+		later := map[string]bool{}
+		if err := b.read(ctx, sn, files, func(_ string, r mail.Record, err error) {
+			if err == nil {
+				later[r.Path()] = r.Head().Seq > p.Seq && !have[r.Path()]
+			}
+		}); err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if later[f.Path] {
+				have[f.Path] = true
+				more = append(more, f)
+			}
+		}
+	}
+	return more, nil
 }
 
 // inOrder reads the records of files and sorts them as the log does.

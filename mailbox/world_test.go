@@ -145,7 +145,7 @@ func (w *world) fetch(from *world) {
 	}
 	for ref := range strings.FieldsSeq(out) {
 		if !strings.HasSuffix(ref, "/"+own) || own == "" {
-			w.git("-C", w.dir, "fetch", "-q", from.dir, ref+":"+ref)
+			w.git("-C", w.dir, "fetch", "-q", from.dir, "+"+ref+":"+ref) // a log may have been truncated
 		}
 	}
 }

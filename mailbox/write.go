@@ -16,7 +16,7 @@ import (
 const (
 	trailerAgent  = "Agent"
 	trailerThread = "Thread"
-	trailerSeq    = "Agentmail-Seq"
+	trailerSeq    = gitstore.SeqTrailer
 	trailerClock  = "Agentmail-Clock"
 )
 

@@ -234,6 +234,8 @@ Settings, in the repository's own git configuration:
   agentmail.allowedSigners   the list, see ssh-keygen(1); without it git's own,
                              gpg.ssh.allowedSignersFile. "git agentmail doctor"
                              shows the line of this clone
+  agentmail.retention        never (default), or 90d: sync removes what this clone
+                             wrote that is older, as truncate does
 
 Nothing is pushed anywhere, and no index, branch or file of yours is touched.
 `

@@ -18,7 +18,7 @@ func TestVerbs(t *testing.T) {
 	root := testRoot()
 	for _, verb := range strings.Fields(`init uninstall register agents whois send reply inbox outbox show thread read ack
 		reserve renew release force-release reservations check guard hooks contact status log watch wait search reindex verify doctor
-		demo version completion summarize setup mcp serve deregister window purge slot product sync`) {
+		demo version completion summarize setup mcp serve deregister window purge truncate slot product sync`) {
 		if cmd, _, err := root.Find([]string{verb}); err != nil || cmd == root || !cmd.IsAvailableCommand() {
 			t.Errorf("no verb %q", verb)
 		}

@@ -20,7 +20,8 @@ func newPurge(a *app) *cobra.Command {
 		Long: `Counts the messages that are older than some time and, with --delete, redacts
 them: they are in no inbox and in no search any more, and where they stood a
 thread shows that something was there. That is final. Their bytes stay in the
-repository's objects, and in clones, until the logs they are in are truncated.`,
+repository's objects, and in clones, until the logs they are in are truncated: see
+"git agentmail truncate".`,
 		Example: `  git agentmail purge
   git agentmail purge --older 90d --delete`,
 		Args: noArgs,

@@ -85,7 +85,7 @@ and work tree are never touched.`,
 	add(groupFiles, newReserve(a), newRenew(a), newRelease(a), newForceRelease(a), newReservations(a), newPush(a),
 		newCheck(a), newGuard(a), newSlot(a))
 	add(groupSee, newStatus(a), newAgents(a), newWhois(a), newLog(a), newWatch(a), newProduct(a))
-	add(groupCare, newHooks(a), newPurge(a), newReindex(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))
+	add(groupCare, newHooks(a), newPurge(a), newTruncate(a), newReindex(a), newVerify(a), newDoctor(a), newVersion(a), newCompletion(a))
 	root.AddCommand(newHook(a), newMan(a))
 	if a.completing() {
 		a.completeNames(root)
