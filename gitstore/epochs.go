@@ -8,35 +8,8 @@ import (
 	"time"
 )
 
-// is says how a log that a hub shows stands to what this clone has of it.
-type is int
-
-const (
-	isFurther   is = iota // it goes on from that
-	isTruncated           // its owner made it of that
-	isOlder               // its owner made of it what is here, and the hub has not got that
-	isForked              // our own, which a copy of this clone's directory has written to
-	isApart               // written by somebody else, or by two; see judge
-)
-
-// beside says it where neither goes on from the other.
-
-func (s *Store) beside(ctx context.Context, sn *Snapshot, replica string, there *tip) (is, error) {
-	if replica == sn.own {
-		is, _, err := s.elsewhere(ctx, sn, there)
-		return is, err
-	}
-	known := sn.logs[replica]
-	if cut, err := s.truncated(known, there); err != nil || cut {
-		return isTruncated, err
-	}
-	if there.Header.Base.Epoch < known.Header.Base.Epoch {
-		return isOlder, nil
-	}
-	return isApart, nil
-}
-
-// elsewhere tells it of this clone's own log. A log that was truncated begins anew, so that a
+// elsewhere tells how this clone's own log, as a hub shows it, stands to ours, where neither
+// goes on from the other. A log that was truncated begins anew, so that a
 // copy of this clone's directory is not told by a commit that both have. What is in one and
 // not in the other, and too young to have been taken out, was written by one after the copy.
 // What is ours of that is returned if the log is forked.

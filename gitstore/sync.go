@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -36,8 +35,6 @@ type Refused struct {
 	Replica string `json:"replica"`
 	Why     string `json:"why"`
 }
-
-const rewritten = "it was written anew and does not hold what it held before"
 
 // SyncResult says what an exchange with a hub did.
 type SyncResult struct {
@@ -307,156 +304,6 @@ func (s *Store) tidily(ctx context.Context, fn func() error) error {
 		s.opt.Report("could not merge packs: " + err.Error())
 	}
 	return nil
-}
-
-// accept takes over from an image of a hub what goes on from what was accepted before.
-func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *SyncResult) error {
-	sn, err := s.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	trust, err := s.trust(ctx)
-	if err != nil {
-		return err
-	}
-	var moves strings.Builder
-	var moved []string
-	var fork OID      // of our own log, which somebody else has written to
-	var apart []*tip  // logs that do not lead on from what this clone has, see judge
-	var left []string // those of them that this clone takes all the same
-	steps := map[string]step{}
-	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
-	for _, replica := range slices.Sorted(maps.Keys(image)) {
-		there, known := image[replica].oid, sn.logs[replica]
-		if known != nil && known.OID == there {
-			continue
-		}
-		old := zeroOID
-		if known != nil {
-			old = known.OID
-			if behind, err := s.leadsOn(ctx, there, old); err != nil {
-				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
-			} else if behind {
-				continue // it has not got all of it
-			}
-		}
-		why, how := "", isFurther
-		t, err := s.load(there)
-		switch {
-		case KindOf(err) == Damaged:
-			why = err.Error()
-		case err != nil:
-			return err
-		case t.Header.Replica != replica:
-			why = fmt.Sprintf("it says that it is the log of %q", t.Header.Replica)
-		case t.Header.Format > FormatVersion:
-			why = fmt.Sprintf("it is in format %d, this version reads up to %d", t.Header.Format, FormatVersion)
-		case known != nil:
-			forward, err := s.leadsOn(ctx, old, there)
-			if err != nil {
-				return gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
-			}
-			if !forward {
-				if how, err = s.beside(ctx, sn, replica, t); err != nil {
-					return err
-				}
-			}
-		}
-		if why == "" && how != isOlder {
-			if why, err = s.distrust(trust, replica, t, known, replica == sn.own); err != nil {
-				return err
-			}
-			out.forged = out.forged || why != "" && replica == sn.own
-			if why != "" && how == isApart && replica != sn.own {
-				why = rewritten + ", and " + why
-			}
-			if why != "" && known != nil && how == isFurther {
-				if part, err := s.believed(trust, replica, known, there, replica == sn.own); err != nil {
-					return err
-				} else if part != "" {
-					fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), part, old)
-					moved = append(moved, replica)
-				}
-			}
-		}
-		switch {
-		case why != "":
-			out.Refused = append(out.Refused, Refused{replica, why})
-			continue
-		case how == isApart && replica == sn.own:
-			continue // it has nothing in common with ours, whose next push takes its place
-		case how == isApart || how == isForked:
-			apart = append(apart, t)
-			continue
-		case how == isOlder:
-			steps[replica] = step{known, t}
-			continue
-		case how == isTruncated:
-			steps[replica] = step{known, t}
-		}
-		fmt.Fprintf(&moves, "update %s %s %s\n", logRef(replica), there, old)
-		moved = append(moved, replica)
-		all.logs[replica] = t
-	}
-	for _, t := range apart {
-		replica := t.Header.Replica
-		switch v, err := s.judge(ctx, all, t); {
-		case err != nil:
-			return err
-		case v == refused:
-			out.Refused = append(out.Refused, Refused{replica, rewritten})
-		case v == taken && replica == sn.own:
-			fork = t.OID
-		case v == taken:
-			left = append(left, replica)
-		}
-	}
-	if steps, err = s.unnoted(steps); err != nil || len(moved)+len(left)+len(steps) == 0 && fork == "" {
-		return err
-	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	l, err := s.acquire(ctx, s.opt.LockWait, true)
-	if err != nil {
-		return err
-	}
-	defer l.release()
-	if err := s.stepping(steps); err != nil {
-		return err
-	}
-	for _, replica := range left {
-		if err := s.leave(ctx, replica, image[replica].oid); err != nil {
-			return err
-		}
-		out.Fetched = append(out.Fetched, replica)
-	}
-	if fork != "" {
-		if out.Forked, err = s.fork(ctx, fork); err != nil {
-			return err
-		}
-	}
-	if len(moved) == 0 {
-		return nil
-	}
-	move := func() error {
-		_, err := s.repo.own(ctx, []byte(moves.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin")
-		return err
-	}
-	if err = move(); err != nil {
-		again := false
-		for _, replica := range moved {
-			cleared, _, _ := s.clearRefLock(logRef(replica))
-			again = again || cleared
-		}
-		if again {
-			err = move()
-		}
-	}
-	if err != nil {
-		return gitFailure("move the logs that were fetched", err)
-	}
-	out.Fetched = append(out.Fetched, moved...)
-	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
 }
 
 // push gives a hub what it has not got of the own log, what something removed from it of

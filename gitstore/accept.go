@@ -1,0 +1,222 @@
+package gitstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// is says how a log that a hub shows stands to what this clone has of it.
+type is int
+
+const (
+	isBehind    is = iota // ours goes on from it, or there is nothing to do about it
+	isFurther             // it goes on from ours, or is new
+	isTruncated           // its owner made it of what ours is
+	isOlder               // its owner made of it what ours is, and the hub has not got that
+	isForked              // our own, which a copy of this clone's directory has written to
+	isApart               // written by somebody else, or by two; see judge
+)
+
+// verdict is what is thought of a log that a hub shows.
+type verdict struct {
+	is     is
+	tip    *tip   // there
+	to     OID    // where ours may go, "" if it stays
+	why    string // it is not believed, or not all of it
+	forged bool   // for its signature
+}
+
+const rewritten = "it was written anew and does not hold what it held before"
+
+// accept takes over from an image of a hub what this clone believes, and says of the rest why
+// not. A clone's own log is nobody else's to write: it goes on only to what this clone
+// has signed, or to another identity.
+func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *SyncResult) error {
+	sn, err := s.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	trust, err := s.trust(ctx)
+	if err != nil {
+		return err
+	}
+	moves := map[string]OID{}
+	steps := map[string]step{}
+	var fork OID      // of our own log, which somebody else has written to
+	var apart []*tip  // logs that do not lead on from what this clone has
+	var left []string // those of them that this clone takes all the same
+	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
+	for _, replica := range slices.Sorted(maps.Keys(image)) {
+		v, err := s.appraise(ctx, trust, sn, replica, image[replica].oid)
+		if err != nil {
+			return err
+		}
+		if v.to != "" {
+			moves[replica] = v.to
+		}
+		switch {
+		case v.why != "":
+			out.Refused = append(out.Refused, Refused{replica, v.why})
+			out.forged = out.forged || v.forged && replica == sn.own
+			continue
+		case v.is == isForked, v.is == isApart:
+			apart = append(apart, v.tip)
+		case v.is == isTruncated, v.is == isOlder:
+			steps[replica] = step{sn.logs[replica], v.tip}
+		}
+		if v.to != "" {
+			all.logs[replica] = v.tip
+		}
+	}
+	for _, t := range apart {
+		replica := t.Header.Replica
+		switch v, err := s.judge(ctx, all, t); {
+		case err != nil:
+			return err
+		case v == refused:
+			out.Refused = append(out.Refused, Refused{replica, rewritten})
+		case v == taken && replica == sn.own:
+			fork = t.OID
+		case v == taken:
+			left = append(left, replica)
+		}
+	}
+	if steps, err = s.unnoted(steps); err != nil || len(moves)+len(left)+len(steps) == 0 && fork == "" {
+		return err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	l, err := s.acquire(ctx, s.opt.LockWait, true)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	if err := s.stepping(steps); err != nil {
+		return err
+	}
+	for _, replica := range left {
+		if err := s.leave(ctx, replica, image[replica].oid); err != nil {
+			return err
+		}
+		out.Fetched = append(out.Fetched, replica)
+	}
+	if fork != "" {
+		if out.Forked, err = s.fork(ctx, fork); err != nil {
+			return err
+		}
+	}
+	return s.moveLogs(ctx, sn, moves, out)
+}
+
+// appraise looks at one log of an image.
+func (s *Store) appraise(ctx context.Context, trust Trust, sn *Snapshot, replica string, there OID) (v verdict, err error) {
+	known := sn.logs[replica]
+	if known != nil {
+		if known.OID == there {
+			return v, nil
+		}
+		if behind, err := s.leadsOn(ctx, there, known.OID); err != nil {
+			return v, gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
+		} else if behind {
+			return v, nil
+		}
+	}
+	v.tip, err = s.load(there)
+	switch {
+	case KindOf(err) == Damaged:
+		return verdict{why: err.Error()}, nil
+	case err != nil:
+		return v, err
+	case v.tip.Header.Replica != replica:
+		v.why = fmt.Sprintf("it says that it is the log of %q", v.tip.Header.Replica)
+		return v, nil
+	case v.tip.Header.Format > FormatVersion:
+		v.why = fmt.Sprintf("it is in format %d, this version reads up to %d", v.tip.Header.Format, FormatVersion)
+		return v, nil
+	}
+	if v.is, err = s.stands(ctx, sn, replica, v.tip); err != nil || v.is == isOlder {
+		return v, err
+	}
+	own := replica == sn.own
+	if v.why, err = s.distrust(trust, replica, v.tip, known, own); err != nil {
+		return v, err
+	}
+	switch v.forged = v.why != ""; {
+	case v.forged && known != nil && v.is == isFurther:
+		v.to, err = s.believed(trust, replica, known, there, own)
+	case v.forged && v.is == isApart && !own:
+		v.why = rewritten + ", and " + v.why
+	case v.forged:
+	case own && v.is == isApart:
+		return verdict{}, nil // it has nothing in common with ours, whose next push takes its place
+	case v.is == isFurther, v.is == isTruncated:
+		v.to = there
+	}
+	return v, err
+}
+
+// stands tells how a log that ours does not go on from stands to it.
+func (s *Store) stands(ctx context.Context, sn *Snapshot, replica string, there *tip) (is, error) {
+	known := sn.logs[replica]
+	if known == nil {
+		return isFurther, nil
+	}
+	forward, err := s.leadsOn(ctx, known.OID, there.OID)
+	switch {
+	case err != nil:
+		return 0, gitFailure("compare the log "+logRef(replica)+" with the remote's", err)
+	case forward:
+		return isFurther, nil
+	case replica == sn.own:
+		is, _, err := s.elsewhere(ctx, sn, there)
+		return is, err
+	}
+	if cut, err := s.truncated(known, there); err != nil || cut {
+		return isTruncated, err
+	}
+	if there.Header.Base.Epoch < known.Header.Base.Epoch {
+		return isOlder, nil
+	}
+	return isApart, nil
+}
+
+// moveLogs moves logs of others, and our own where a backup was put back, to where they are
+// believed. The caller holds the lock.
+func (s *Store) moveLogs(ctx context.Context, sn *Snapshot, moves map[string]OID, out *SyncResult) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	var orders strings.Builder
+	moved := slices.Sorted(maps.Keys(moves))
+	for _, replica := range moved {
+		old := zeroOID
+		if t := sn.logs[replica]; t != nil {
+			old = t.OID
+		}
+		fmt.Fprintf(&orders, "update %s %s %s\n", logRef(replica), moves[replica], old)
+	}
+	move := func() error {
+		_, err := s.repo.own(ctx, []byte(orders.String()), "-c", "core.fsync=reference", "-c", "core.fsyncMethod=fsync", "update-ref", "--stdin")
+		return err
+	}
+	err := move()
+	if err != nil {
+		again := false
+		for _, replica := range moved {
+			cleared, _, _ := s.clearRefLock(logRef(replica))
+			again = again || cleared
+		}
+		if again {
+			err = move()
+		}
+	}
+	if err != nil {
+		return gitFailure("move the logs that were fetched", err)
+	}
+	out.Fetched = append(out.Fetched, moved...)
+	return syncDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(logPrefix)))
+}
