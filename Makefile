@@ -48,6 +48,7 @@ FUZZTIME ?= 3s
 fuzz:
 	$(GO) test ./mail -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./mail -run '^$$' -fuzz '^FuzzFold$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
+	$(GO) test ./mail -run '^$$' -fuzz '^FuzzTable$$' -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzMatch$$' -fuzztime $(FUZZTIME)
 	$(GO) test ./guard -run '^$$' -fuzz '^FuzzOverlap$$' -fuzztime $(FUZZTIME)

@@ -13,6 +13,10 @@ import (
 // that comes new fetches them all.
 const tableVersions = 1000
 
+// tableMost is the greatest number in a table. Without a limit one hostile version could leave
+// no token for the next.
+const tableMost = 1 << 53
+
 // tableTidy is how long after its end a reservation stays in a table that somebody changes.
 const tableTidy = time.Hour
 
@@ -33,6 +37,8 @@ type Grant struct {
 	Replica string `json:"replica"`
 	Token   int64  `json:"token"`
 	At      Time   `json:"at"` // of the grant, or of its newest renewal
+
+	raw []byte // as it was read, with keys that only a newer version knows
 }
 
 type tableHead struct {
@@ -54,11 +60,11 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 	t := &Table{Held: map[string]*Grant{}, other: map[string][]byte{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		data := files[name]
-		id, isGrant := strings.CutPrefix(strings.TrimSuffix(name, grantsTail), grantsDir)
+		id, isGrant := strings.CutPrefix(name, grantsDir)
 		switch {
 		case name == tableFile:
 			var h tableHead
-			if err := json.Unmarshal(data, &h); err != nil || h.V < 1 || h.Token < 0 {
+			if err := json.Unmarshal(data, &h); err != nil || h.V < 1 || !counts(h.Token, h.Epoch, h.Version) {
 				return nil, Errorf(Format, "the table of strong reservations is damaged: %s cannot be read", name)
 			}
 			if h.V > Version {
@@ -66,8 +72,8 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 			}
 			t.Token, t.Epoch, t.Version = h.Token, h.Epoch, h.Version
 		case isGrant:
-			g := &Grant{}
-			if err := json.Unmarshal(data, g); err != nil || g.ID != id || g.check() != nil || g.Token < 1 || g.At < 0 {
+			g := &Grant{raw: data}
+			if err := json.Unmarshal(data, g); err != nil || g.ID+grantsTail != id || g.check() != nil || g.Token < 1 || !counts(g.Token) {
 				return nil, Errorf(Format, "the table of strong reservations is damaged: %s cannot be read", name)
 			}
 			t.Held[g.ID] = g
@@ -84,24 +90,33 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 	return t, nil
 }
 
+// counts reports whether these can be numbers in a table.
+func counts(list ...int64) bool {
+	return !slices.ContainsFunc(list, func(n int64) bool { return n < 0 || n > tableMost })
+}
+
 func (g *Grant) check() error {
 	return (&LeaseEvent{Op: LeaseNew, Leases: []Lease{g.Lease}}).check()
 }
 
 // Files writes the table.
 func (t *Table) Files() (map[string][]byte, error) {
-	files := maps.Clone(t.other)
+	files := map[string][]byte{}
+	maps.Copy(files, t.other)
 	head, err := marshal(tableHead{Version, t.Token, t.Epoch, t.Version})
 	if err != nil {
 		return nil, err
 	}
 	files[tableFile] = append(head, '\n')
 	for id, g := range t.Held {
-		data, err := marshal(g)
-		if err != nil {
-			return nil, err
+		data := g.raw
+		if data == nil {
+			if data, err = marshal(g); err != nil {
+				return nil, err
+			}
+			data = append(data, '\n')
 		}
-		files[grantsDir+id+grantsTail] = append(data, '\n')
+		files[grantsDir+id+grantsTail] = data
 	}
 	return files, nil
 }
@@ -152,7 +167,7 @@ func (t *Table) Settle(s Settling) (next *Table, refused map[string]*Grant) {
 		}
 		end, _ := l.Expires(s.Now)
 		switch g := next.Held[l.ID]; {
-		case g == nil && s.Tokens[l.ID] == 0:
+		case g == nil && s.Tokens[l.ID] == 0, g != nil && !g.keepsOut(l):
 			wanted = append(wanted, l)
 		case g != nil && g.Ends() < At(end):
 			next.Held[l.ID] = l.grant(s, g.Token, end)
@@ -160,34 +175,14 @@ func (t *Table) Settle(s Settling) (next *Table, refused map[string]*Grant) {
 		}
 	}
 	refused = map[string]*Grant{}
-	free := map[string][]string{} // with what has expired and is in the way
-	broken := false               // one of Together is refused
-	for _, l := range wanted {
-		for _, id := range slices.Sorted(maps.Keys(next.Held)) {
-			g := next.Held[id]
-			switch {
-			case g.Holder == l.Holder || !(g.Exclusive || l.Exclusive) || !s.Crosses(&g.Lease, &l.Lease):
-			case g.Live(s.Now):
-				refused[l.ID] = g
-				broken = broken || s.Together[l.ID]
-			default:
-				free[l.ID] = append(free[l.ID], id)
-			}
-		}
+	before := *next
+	if !next.grantAll(wanted, s, refused) { // one of Together is refused, so all of them are
+		*next = before
+		maps.DeleteFunc(refused, func(id string, _ *Grant) bool { return !s.Together[id] })
+		wanted = slices.DeleteFunc(wanted, func(l *LeaseState) bool { return s.Together[l.ID] })
+		next.grantAll(wanted, s, refused)
 	}
-	token := max(next.Token, s.Floor) + 1
-	for _, l := range wanted {
-		if refused[l.ID] != nil || broken && s.Together[l.ID] {
-			continue
-		}
-		for _, id := range free[l.ID] {
-			delete(next.Held, id)
-		}
-		end, _ := l.Expires(s.Now)
-		next.Held[l.ID] = l.grant(s, token, end)
-		next.Token, changed = token, true
-		token++
-	}
+	changed = changed || next.Token != before.Token
 	if s.Floor > next.Token {
 		next.Token, changed = s.Floor, true
 	}
@@ -196,6 +191,44 @@ func (t *Table) Settle(s Settling) (next *Table, refused map[string]*Grant) {
 	}
 	next.step()
 	return next, refused
+}
+
+// keepsOut reports whether the grant keeps out what a lease keeps out, which may have been reserved
+// again and be another one now.
+func (g *Grant) keepsOut(l *LeaseState) bool {
+	return g.Exclusive == l.Exclusive && g.Kind == l.Kind && g.Pattern == l.Pattern && g.Holder == l.Holder
+}
+
+// grantAll grants what nobody holds, each one after the other, for two agents of one clone may want the
+// same. It reports false as soon as one of Together is refused.
+func (t *Table) grantAll(wanted []*LeaseState, s Settling, refused map[string]*Grant) bool {
+	t.Held = maps.Clone(t.Held)
+	for _, l := range wanted {
+		var over []string // in the way, and has expired
+		for _, id := range slices.Sorted(maps.Keys(t.Held)) {
+			g := t.Held[id]
+			switch {
+			case g.Holder == l.Holder || !(g.Exclusive || l.Exclusive) || !s.Crosses(&g.Lease, &l.Lease):
+			case g.Live(s.Now):
+				refused[l.ID] = g
+			default:
+				over = append(over, id)
+			}
+		}
+		if refused[l.ID] != nil {
+			if s.Together[l.ID] {
+				return false
+			}
+			continue
+		}
+		for _, id := range over {
+			delete(t.Held, id)
+		}
+		end, _ := l.Expires(s.Now)
+		t.Token = max(t.Token, s.Floor) + 1
+		t.Held[l.ID] = l.grant(s, t.Token, end)
+	}
+	return true
 }
 
 // Next returns a version of the table that says the same.
