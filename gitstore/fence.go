@@ -58,12 +58,14 @@ func (r *Repo) pushAsUser(ctx context.Context, stderr io.Writer, args []string) 
 
 // PushFenced moves refs as PlanPush said, and the table of the remote to a new version, all
 // or nothing: if the table has moved since t, none is. A refusal is no error; the refs say
-// so. With --force git would pass over the table's old value too, so each ref that is forced says so itself.
+// so. Whatever else it ends with, the table knows whether it was done, see Brought. With
+// --force git would pass over the table's old value too, so each ref that is forced says so itself.
 func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Table, change TableChange) (done []PushedRef, moved bool, err error) {
 	oid, err := s.writeTable(ctx, t, change)
 	if err != nil {
 		return nil, false, err
 	}
+	t.tried = oid
 	spec := pushSpec{to: t.ref, oid: oid, old: t.at}
 	args := slices.Concat([]string{"push", "--porcelain", "--atomic"}, p.Options, []string{"--force-with-lease=" + spec.to + ":" + spec.old, "--", p.Remote})
 	for _, ref := range refs {

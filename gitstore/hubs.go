@@ -112,9 +112,25 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 // count returns how many commits lead from one, "" for none, to another, without those that
 // only sign the others.
 func (s *Store) count(ctx context.Context, from, to OID) (n int, err error) {
-	if from == to {
-		return 0, nil
+	at := to
+	for range stepsBack { // most often it is a few
+		if at == from {
+			return n, nil
+		}
+		data, err := s.objects.one(at, "commit")
+		if err != nil {
+			break // git knows better what is wrong
+		}
+		c := parseCommit(data)
+		if len(c.parents) != 1 {
+			break
+		}
+		if !strings.HasPrefix(c.message, signWord) {
+			n++
+		}
+		at = c.parents[0]
 	}
+	n = 0
 	args := []string{"rev-list", "--count", "--basic-regexp", "--invert-grep", "--grep=^" + signWord, to}
 	if from != "" {
 		args = append(args, "^"+from)

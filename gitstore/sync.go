@@ -27,6 +27,9 @@ const (
 	syncLock   = "syncing" // there as well: one process exchanges logs at a time
 )
 
+// staleImageLock is the age at which a lock in an image was left by a git that was killed.
+const staleImageLock = 5 * time.Second
+
 // syncWait is how long one exchange waits for another at least: that may be a first one.
 const syncWait = time.Minute
 
@@ -51,6 +54,7 @@ type SyncResult struct {
 	Forked   string    // this clone's new identity: another clone, a copy of it, has the old one
 
 	Table     *Table // of the hub, as far as it is known now; nil if nobody asked for it
+	TableErr  error  // why it was not changed, though the logs were exchanged
 	Contended bool   // the table was changed, and the hub did not take it: it has moved, or does not want to
 
 	forged bool // what the hub has of this clone's own log is not this clone's, and is pushed over
@@ -94,7 +98,10 @@ func (s *Store) SyncTable(ctx context.Context, remote string, ask Revise) (SyncR
 	s.shedBehind(ctx)
 	at := s.opt.Now()
 	hub.NotTaken = out.Refuses
-	if hub.Failed = ""; err != nil {
+	if hub.Failed = ""; out.TableErr != nil {
+		hub.Failed = out.TableErr.Error()
+	}
+	if err != nil {
 		hub.Failed = err.Error()
 		at = time.Time{}
 		if st, serr := os.Stat(file); serr == nil {
@@ -192,20 +199,21 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	// Mail goes whatever is wrong with the table.
 	err = s.push(ctx, remote, hub, prefix, before, image, refs, swap, out)
 	if terr == nil && out.Table != nil {
-		moved := swap != nil && t.at == swap.oid
-		if terr = s.sawTable(ctx, remote, t, moved); terr == nil && swap != nil && !moved && !out.Contended && swap.oid != t.tip {
+		// What was moved is written down with the push.
+		if terr = s.sawTable(ctx, remote, t, false); terr == nil && swap != nil && t.at != swap.oid && !out.Contended && swap.oid != t.tip {
 			terr = errf(Unreachable, "at %q this clone may push only branches of its own, and the strong reservations are in %s", remote, t.ref)
 		}
 	}
 	if err == nil {
 		err = s.retire(ctx, remote, hub, out)
 	}
-	return cmp.Or(err, terr)
+	out.TableErr = terr
+	return err
 }
 
 // clearLocks removes the lock files in an image that a killed git has left, and reports whether
 // there were any. Nobody else writes there, and we hold the lock on exchanges; a git that
-// lives on after its parent has them for less than a minute.
+// lives on after its parent has each for as long as it takes to write a line.
 func (s *Store) clearLocks(root string) (any bool) {
 	now, err := os.Stat(s.repo.dir(syncLock))
 	if err != nil {
@@ -213,7 +221,7 @@ func (s *Store) clearLocks(root string) (any bool) {
 	}
 	filepath.WalkDir(filepath.Join(s.repo.CommonDir, filepath.FromSlash(root)), func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && strings.HasSuffix(name, ".lock") {
-			if st, err := e.Info(); err == nil && now.ModTime().Sub(st.ModTime()) >= staleRefLock && os.Remove(name) == nil {
+			if st, err := e.Info(); err == nil && now.ModTime().Sub(st.ModTime()) >= staleImageLock && os.Remove(name) == nil {
 				s.reportCleared(name)
 				any = true
 			}
@@ -362,9 +370,19 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 			return nil
 		}
 		done, refused, refusal := s.pushTo(ctx, remote, hub, specs)
+		if swap != nil && len(specs) > 1 && len(done)+len(refused) == 0 && ctx.Err() == nil {
+			// What lies between may refuse the whole push for the sake of the table.
+			done, refused, _ = s.pushTo(ctx, remote, hub, slices.DeleteFunc(slices.Clone(specs), func(p pushSpec) bool { return isTable(p.to) }))
+		}
+		orders := ""
 		for _, p := range done {
 			if isTable(p.to) {
 				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
+				more, err := s.tableOrders(remote, out.Table, true)
+				if err != nil {
+					return err
+				}
+				orders += more
 				swap = nil
 				continue
 			}
@@ -381,7 +399,10 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 				out.Restored = append(out.Restored, slices.Sorted(maps.Keys(logs))...)
 			}
 			// The next look must not take it for something that is missing.
-			if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(remote)+"/"+imageName(p.to), p.oid); err != nil {
+			orders += "update " + hubPrefix + hubID(remote) + "/" + imageName(p.to) + " " + p.oid + "\n"
+		}
+		if orders != "" {
+			if _, err := s.repo.own(ctx, []byte(orders), "update-ref", "--stdin"); err != nil {
 				return gitFailure("write down what the remote has", err)
 			}
 		}

@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"maps"
@@ -47,6 +48,7 @@ type Table struct {
 	at    OID    // what the hub has, "" if nothing
 	tip   OID    // the version that counts: at, or a later one that the hub has lost
 	was   OID    // the version that counted before, if tip does not go on from it
+	tried OID    // the version that a push of the user's own refs was to bring
 }
 
 // TableChange is what becomes of a table.
@@ -57,8 +59,12 @@ type TableChange struct {
 }
 
 // Revise is asked what becomes of a hub's table, after the logs have come and before the own
-// one goes. It gets the newest version; nil leaves that as it is. It may be asked again.
-type Revise func(context.Context, *Table) *TableChange
+// one goes. It gets the newest version; nil leaves that as it is. It may be asked again. An
+// error is one with the table: the logs go all the same.
+type Revise func(context.Context, *Table) (*TableChange, error)
+
+// Ref is where it stands at the hub.
+func (t *Table) Ref() string { return t.ref }
 
 // Files returns what the table holds, nothing if there is none.
 func (t *Table) Files(ctx context.Context) (map[string][]byte, error) {
@@ -79,8 +85,11 @@ func (s *Store) tableAt(ctx context.Context, oid OID) (map[string][]byte, error)
 	if oid == "" {
 		return files, nil
 	}
+	none := errf(Damaged, "the table %s is none that this program makes", oid)
 	data, err := s.objects.one(oid, "commit")
-	if err != nil {
+	if KindOf(err) == Damaged {
+		return nil, none
+	} else if err != nil {
 		return nil, err
 	}
 	var names []string
@@ -100,14 +109,17 @@ func (s *Store) tableAt(ctx context.Context, oid OID) (map[string][]byte, error)
 		for _, f := range below {
 			names, oids = append(names, strings.TrimSuffix(e.name+"/"+f.name, "/")), append(oids, f.oid)
 			if f.dir || len(oids) > tableFiles {
-				return nil, errf(Damaged, "the table %s is none that this program makes", oid)
+				return nil, none
 			}
 		}
+	}
+	if len(oids) == 0 { // ours has one file at least, and who reads nothing takes all for free
+		return nil, none
 	}
 	size := 0
 	return files, s.objects.each(oids, func(i int, ob object) error {
 		if size += len(ob.data); ob.kind != "blob" || size > tableBytes {
-			return errf(Damaged, "the table %s is none that this program makes", oid)
+			return none
 		}
 		files[names[i]] = ob.data
 		return nil
@@ -149,11 +161,16 @@ func (s *Store) table(ctx context.Context, remote string, branches bool) (*Table
 		t.tip = known // something removed it
 		return t, nil
 	}
+	t.Changed = true
+	if _, err := s.objects.one(t.at, "commit"); KindOf(err) == Damaged {
+		t.was = known // which Files finds fault with
+		return t, nil
+	}
 	if known != "" {
 		if set, err := s.leadsOn(ctx, t.at, known); err != nil {
 			return nil, gitFailure("compare the table with the one of the last exchange", err)
 		} else if set {
-			t.tip = known
+			t.tip, t.Changed = known, false
 			return t, nil
 		}
 		if on, err := s.leadsOn(ctx, known, t.at); err != nil {
@@ -162,16 +179,17 @@ func (s *Store) table(ctx context.Context, remote string, branches bool) (*Table
 			t.was = known
 		}
 	}
-	t.Changed = true
 	return t, nil
 }
 
 // revise asks what becomes of the table, and returns the push that does it, or nil.
 func (s *Store) revise(ctx context.Context, t *Table, ask Revise) (*pushSpec, error) {
-	change := ask(ctx, t)
+	change, err := ask(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	next := t.tip
 	if change != nil {
-		var err error
 		if next, err = s.writeTable(ctx, t, *change); err != nil {
 			return nil, err
 		}
@@ -208,13 +226,25 @@ func (s *Store) writeTable(ctx context.Context, t *Table, c TableChange) (OID, e
 	})
 }
 
-// sawTable writes down which version counts now, and which the hub has.
+// sawTable writes down which version counts now, and, if it was moved, which the hub has.
 func (s *Store) sawTable(ctx context.Context, remote string, t *Table, moved bool) error {
-	root := hubPrefix + hubID(remote) + "/"
-	orders := ""
-	if refs, err := s.repo.refsIn(root, func(name string) bool { return name == tableKnown }); err != nil {
+	orders, err := s.tableOrders(remote, t, moved)
+	if err != nil || orders == "" {
 		return err
-	} else if t.tip != refs[tableKnown] {
+	}
+	if _, err := s.repo.own(ctx, []byte(orders), "update-ref", "--stdin"); err != nil {
+		return gitFailure("write down the table of the remote", err)
+	}
+	return nil
+}
+
+func (s *Store) tableOrders(remote string, t *Table, moved bool) (orders string, err error) {
+	root := hubPrefix + hubID(remote) + "/"
+	refs, err := s.repo.refsIn(root, func(name string) bool { return name == tableKnown })
+	if err != nil {
+		return "", err
+	}
+	if t.tip != refs[tableKnown] {
 		orders = "update " + root + tableKnown + " " + t.tip + "\n"
 	}
 	if moved {
@@ -224,25 +254,45 @@ func (s *Store) sawTable(ctx context.Context, remote string, t *Table, moved boo
 		}
 		orders += "update " + root + seen + " " + t.at + "\n"
 	}
-	if orders == "" {
-		return nil
+	return orders, nil
+}
+
+// Brought reports whether a push of the user's own refs, after whose end nobody knew what it had
+// done, moved the table before.
+func (t *Table) Brought(ctx context.Context, before *Table) (bool, error) {
+	if before.tried == "" || t.tip == "" || t.tip == before.tried {
+		return before.tried != "" && t.tip == before.tried, nil
 	}
-	if _, err := s.repo.own(ctx, []byte(orders), "update-ref", "--stdin"); err != nil {
-		return gitFailure("write down the table of the remote", err)
+	on, err := t.store.leadsOn(ctx, before.tried, t.tip)
+	if err != nil {
+		return false, gitFailure("look for the push in the table", err)
 	}
-	return nil
+	return on, nil
 }
 
 // TableRefused is the error that a hub does not take a new version of its table, although
 // nobody else changes it.
 func (s *Store) TableRefused(ctx context.Context, remote string) error {
-	e := errf(Unreachable, "%q does not let %s move, although nobody else moves it", remote, tableRef)
+	if lock := s.TableLock(ctx, remote); lock != "" {
+		return errf(Unreachable, "%q does not let %s move: a git that was killed there has left the lock %s", remote, tableRef, lock).
+			hint("rm %s  # if no git is running there", lock)
+	}
+	return errf(Unreachable, "%q does not let %s move, although nobody else moves it", remote, tableRef)
+}
+
+// TableLock returns the path of a lock on the table of a remote on this machine, "" if there is none.
+func (s *Store) TableLock(ctx context.Context, remote string) string {
 	dir := strings.TrimPrefix(s.repo.pushURL(ctx, remote), "file://")
-	for _, ref := range []string{tableRef, tableBranch} {
-		lock := filepath.Join(dir, filepath.FromSlash(ref)) + ".lock"
-		if _, err := os.Stat(lock); err == nil && filepath.IsAbs(dir) {
-			return e.hint("rm %s  # if no git is running there: one that was killed has left it", lock)
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(cmp.Or(s.repo.TopLevel, s.repo.CommonDir), dir)
+	}
+	for _, sub := range []string{"", ".git"} {
+		for _, ref := range []string{tableRef, tableBranch} {
+			lock := filepath.Join(dir, sub, filepath.FromSlash(ref)) + ".lock"
+			if _, err := os.Stat(lock); err == nil {
+				return lock
+			}
 		}
 	}
-	return e
+	return ""
 }

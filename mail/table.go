@@ -54,8 +54,8 @@ const (
 	grantsTail = ".json"
 )
 
-// DecodeTable reads the files of a table. What it cannot read is an error of code format:
-// who does not know what is held must not take it for free.
+// DecodeTable reads the files of a table. What it cannot read is an error of code corrupt, or
+// format: who does not know what is held must not take it for free.
 func DecodeTable(files map[string][]byte) (*Table, error) {
 	t := &Table{Held: map[string]*Grant{}, other: map[string][]byte{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -65,7 +65,7 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 		case name == tableFile:
 			var h tableHead
 			if err := json.Unmarshal(data, &h); err != nil || h.V < 1 || !counts(h.Token, h.Epoch, h.Version) {
-				return nil, Errorf(Format, "the table of strong reservations is damaged: %s cannot be read", name)
+				return nil, Errorf(Corrupt, "the table of strong reservations is damaged: %s cannot be read", name)
 			}
 			if h.V > Version {
 				return nil, Errorf(Format, "the table of strong reservations was written by a newer version: it is of version %d, and %d is the most that this one reads", h.V, Version)
@@ -74,7 +74,7 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 		case isGrant:
 			g := &Grant{raw: data}
 			if err := json.Unmarshal(data, g); err != nil || g.ID+grantsTail != id || g.check() != nil || g.Token < 1 || !counts(g.Token) {
-				return nil, Errorf(Format, "the table of strong reservations is damaged: %s cannot be read", name)
+				return nil, Errorf(Corrupt, "the table of strong reservations is damaged: %s cannot be read", name)
 			}
 			t.Held[g.ID] = g
 		default:
@@ -82,7 +82,7 @@ func DecodeTable(files map[string][]byte) (*Table, error) {
 		}
 	}
 	if len(files) > 0 && files[tableFile] == nil {
-		return nil, Errorf(Format, "the table of strong reservations is damaged: it has no %s", tableFile)
+		return nil, Errorf(Corrupt, "the table of strong reservations is damaged: it has no %s", tableFile)
 	}
 	for _, g := range t.Held {
 		t.Token = max(t.Token, g.Token)

@@ -70,14 +70,28 @@ func (b *Box) Push(ctx context.Context, who Actor, r PushRequest) (PushResult, e
 	p := gitstore.Push{Remote: remote, Refspecs: r.Refspecs, Options: r.Options, Choice: r.Choice, Stderr: r.Stderr}
 	var refused []gitstore.PushedRef
 	var stood *mail.Table
+	var tried *gitstore.Table // whose push nobody knows the end of
+	var failed error          // as far as we have heard
 	for try := 0; ; try++ {
 		s := &settling{b: b, always: true}
-		if _, err := b.syncTable(ctx, remote, s); err != nil {
+		if _, err := b.syncTable(ctx, remote, s); err != nil && failed != nil {
+			return out, mail.Errorf(mail.Remote, "the push to %q ended without an answer, so nobody knows yet whether it was done: %w", remote, err).
+				Hint("git agentmail push %s", shellQuote(remote)) // it finds out
+		} else if err != nil {
 			return out, err
+		}
+		if tried != nil {
+			if done, err := s.at.Brought(ctx, tried); err != nil || done {
+				out.Fenced = done
+				return out, asMail(err)
+			}
+		}
+		if failed != nil {
+			return out, failed
 		}
 		// Either somebody was faster with the table, or something else is not wanted there.
 		if stood != nil && (try == fenceTries || s.table.Equal(stood)) {
-			return out, refusal(remote, refused, nil)
+			return out, b.lockHint(ctx, remote, refusal(remote, refused, nil))
 		}
 		if out.Held, err = b.stillMine(ctx, mine, s); err != nil {
 			return out, err
@@ -100,15 +114,28 @@ func (b *Box) Push(ctx context.Context, who Actor, r PushRequest) (PushResult, e
 		}
 		change := gitstore.TableChange{Files: files, Subject: "push: " + who.Name, Alone: next.First()}
 		done, moved, err := b.store.PushFenced(ctx, p, plan, s.at, change)
-		if moved || err != nil {
+		if moved || ctx.Err() != nil {
 			out.Fenced = moved
 			if len(done) > 0 {
 				out.Refs = pushedRefs(done)
 			}
-			return out, pushError(remote, err)
+			return out, asMail(err)
 		}
+		// The remote may have done it all the same, and its answer was lost.
+		tried, failed = s.at, pushError(remote, err)
 		refused, stood = done, s.next
 	}
+}
+
+// lockHint adds to a refusal what may be behind it at a remote on this machine.
+func (b *Box) lockHint(ctx context.Context, remote string, err error) error {
+	lock := b.store.TableLock(ctx, remote)
+	if lock == "" {
+		return err
+	}
+	e := mail.Errorf(mail.Remote, "%s: a git that was killed there has left the lock %q", err, lock)
+	e.Lines = mail.AsError(err).Lines
+	return e.Hint("rm %s  # if no git is running there", shellQuote(lock))
 }
 
 // strongOf returns the actor's own live strong reservations.
@@ -132,7 +159,7 @@ func (b *Box) stillMine(ctx context.Context, mine []*mail.LeaseState, s *settlin
 		if s.next.Held[l.ID] == nil {
 			e := mail.Errorf(mail.Conflict, "your strong reservation %q is not yours any more; nothing was pushed", l.Pattern)
 			for _, id := range slices.Sorted(maps.Keys(s.next.Held)) {
-				if g := s.next.Held[id]; g.Holder != l.Holder && crosses(&g.Lease, &l.Lease, b.ignoreCase(ctx)) {
+				if g := s.next.Held[id]; g.Holder != l.Holder && crosses(&g.Lease, &l.Lease) {
 					e.Lines = append(e.Lines, fmt.Sprintf("%s  is held by %s until %s", display(g.Pattern), b.nameOf(ctx, g.Holder), until(g.Ends().Time(), b.now())))
 				}
 			}
@@ -153,7 +180,8 @@ func (b *Box) nameOf(ctx context.Context, id string) string {
 	return id
 }
 
-// mayPush reports an error if the commits touch what stands in the table as somebody else's.
+// mayPush reports an error if the commits touch what stands in the table as somebody else's, or
+// what the pusher had, let run out, and others may have had since.
 func (b *Box) mayPush(ctx context.Context, who Actor, remote string, plan []gitstore.PushedRef, s *settling) error {
 	var held []guard.Held
 	for _, id := range slices.Sorted(maps.Keys(s.next.Held)) {
@@ -161,7 +189,20 @@ func (b *Box) mayPush(ctx context.Context, who Actor, remote string, plan []gits
 			held = append(held, heldBy(&g.Lease, g.Ends().Time()))
 		}
 	}
-	if len(held) == 0 {
+	over, err := s.lapsed(ctx)
+	if err != nil {
+		return err
+	}
+	var lapsed []guard.Held
+	for _, l := range over {
+		if l.Holder == who.ID && s.next.Token > s.tokens[l.ID] {
+			end, _ := l.Expires(b.now())
+			h := heldBy(&l.Lease, end)
+			h.Holder = "" // it is nobody's now
+			lapsed = append(lapsed, h)
+		}
+	}
+	if len(held)+len(lapsed) == 0 {
 		return nil
 	}
 	updates, err := b.repo.Updates(ctx, plan)
@@ -172,22 +213,42 @@ func (b *Box) mayPush(ctx context.Context, who Actor, remote string, plan []gits
 	if err != nil {
 		return asMail(err)
 	}
+	// Who was replaced has made the commit before the other one came, so its age is no excuse here.
+	for _, list := range [][]guard.Held{held, lapsed} {
+		for i := range list {
+			for _, c := range commits {
+				if c.Time.Before(list[i].Since) {
+					list[i].Since = c.Time
+				}
+			}
+		}
+	}
 	sn, err := b.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	blocks, _, err := b.touchedBy(ctx, sn, commits, held, who)
-	if err != nil || len(blocks) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := b.nameHolders(ctx, sn, blocks); err != nil {
+	if len(blocks) > 0 {
+		if err := b.nameHolders(ctx, sn, blocks); err != nil {
+			return err
+		}
+		e := mail.Errorf(mail.Conflict, "this push touches %s that others hold by a strong reservation; nothing was pushed", paths(blocks))
+		for _, bl := range blocks[:min(len(blocks), maxHolders)] {
+			e.Lines = append(e.Lines, holdLine(bl.Path, bl.By.HolderName, bl.By.Pattern, bl.By.Reason, bl.By.Expires, b.now()))
+		}
+		return e.Hint("git agentmail send --to %s -s %s", blocks[0].By.HolderName, shellQuote(blocks[0].Path))
+	}
+	if blocks, _, err = b.touchedBy(ctx, sn, commits, lapsed, who); err != nil || len(blocks) == 0 {
 		return err
 	}
-	e := mail.Errorf(mail.Conflict, "this push touches %s that others hold by a strong reservation; nothing was pushed", paths(blocks))
-	for _, bl := range blocks[:min(len(blocks), maxHolders)] {
-		e.Lines = append(e.Lines, holdLine(bl.Path, bl.By.HolderName, bl.By.Pattern, bl.By.Reason, bl.By.Expires, b.now()))
-	}
-	return e.Hint("git agentmail send --to %s -s %s", blocks[0].By.HolderName, shellQuote(blocks[0].Path))
+	by := blocks[0].By
+	return mail.Errorf(mail.Conflict, "this push touches %q, and your strong reservation %q ended at %s; others may have had it since, and nothing was pushed",
+		blocks[0].Path, by.Pattern, until(by.Expires, b.now())).
+		Hint("git agentmail reserve --strong --as %s %s", shellQuote(who.Name), shellQuote(by.Pattern)).
+		Hint("to push it as it is: git push %s", shellQuote(remote))
 }
 
 // refusal says which refs git, or the remote, does not move.

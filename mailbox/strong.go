@@ -1,11 +1,14 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -94,14 +97,17 @@ type settling struct {
 	table   *mail.Table // as the remote has it, nil if it was not looked at
 	next    *mail.Table // as it was to become
 	refused map[string]*mail.Grant
-	err     error
+	err     error // with the table alone
+
+	// As outcome found it; what it ends is told in a second exchange, which knows nothing of it.
+	denied map[string]*mail.Grant
+	asked  mail.Leases
 }
 
 // revise is what the store asks, see gitstore.Revise.
-func (s *settling) revise(ctx context.Context, t *gitstore.Table) (change *gitstore.TableChange) {
-	s.at, s.table, s.next, s.refused, s.err = t, nil, nil, nil, nil
-	change, s.err = s.plan(ctx, t)
-	return change
+func (s *settling) revise(ctx context.Context, t *gitstore.Table) (*gitstore.TableChange, error) {
+	s.at, s.table, s.next, s.refused = t, nil, nil, nil
+	return s.plan(ctx, t)
 }
 
 func (s *settling) plan(ctx context.Context, t *gitstore.Table) (*gitstore.TableChange, error) {
@@ -146,8 +152,7 @@ func (s *settling) plan(ctx context.Context, t *gitstore.Table) (*gitstore.Table
 	if set.Tokens = s.tokens; s.whole {
 		set.Together = s.fresh
 	}
-	fold := b.ignoreCase(ctx)
-	set.Crosses = func(a, b *mail.Lease) bool { return crosses(a, b, fold) }
+	set.Crosses = crosses
 	s.table, s.next = table, table
 	if !s.always && set.Floor == 0 && len(s.mine(now)) == 0 {
 		return nil, nil // to tidy up is for those who have something in it
@@ -171,8 +176,10 @@ func (s *settling) mine(now time.Time) (list []*mail.LeaseState) {
 	return list
 }
 
-// crosses is clash for what is in a table: what cannot be read crosses everything.
-func crosses(x, y *mail.Lease, fold bool) bool {
+// crosses is clash for what is in a table: what cannot be read crosses everything, and, as one
+// clone ignores case where another does not, and both have to say the same, case is ignored.
+func crosses(x, y *mail.Lease) bool {
+	const fold = true
 	for _, l := range []*mail.Lease{x, y} {
 		if _, err := compileLease(&mail.LeaseState{Lease: *l}, fold); err != nil {
 			return true
@@ -227,8 +234,8 @@ func (s *settling) exchangeTable(ctx context.Context, remote string) (all gitsto
 		var r gitstore.SyncResult
 		r, err = s.b.store.SyncTable(ctx, remote, s.revise)
 		all = addSync(all, r)
-		if err == nil {
-			err = s.err
+		if s.err = r.TableErr; err == nil && s.err != nil {
+			err = s.tableError(remote)
 		}
 		if err != nil || !r.Contended {
 			return all, err
@@ -247,6 +254,25 @@ func (s *settling) exchangeTable(ctx context.Context, remote string) (all gitsto
 			return all, err
 		}
 	}
+}
+
+// tableError says how to get rid of a table that cannot be read: every clone puts one back that
+// something removed, as it was when it last saw it.
+func (s *settling) tableError(remote string) error {
+	err := asMail(s.err)
+	if mail.CodeOf(err) != mail.Corrupt {
+		return err
+	}
+	e := *mail.AsError(err)
+	e.Message += "; until that is mended nothing becomes strong, and nothing is given up"
+	var se *gitstore.Error
+	switch e.Hints = nil; {
+	case s.at != nil:
+		e.Hint("git push %s :%s  # the next sync puts back what stood there before", shellQuote(remote), s.at.Ref())
+	case errors.As(err, &se) && se.Hint != "":
+		e.Hint("%s", se.Hint)
+	}
+	return &e
 }
 
 // addSync is what two exchanges with one remote did together.
@@ -272,24 +298,24 @@ const lostToStrong = "theirs is a strong reservation, which the remote keeps"
 // outcome says which of this clone's reservations were granted, and which are lost. Where the
 // table was not looked at it says nothing.
 func (s *settling) outcome(ctx context.Context, pushed bool) (tokens map[string]int64, lost []loss) {
+	s.denied, s.asked = s.refused, s.held
 	if s.table == nil {
 		return nil, nil
 	}
-	now, table := s.b.now(), s.table
-	if pushed {
-		table = s.next
-	}
-	fold := s.b.ignoreCase(ctx)
+	now, table := s.b.now(), s.stands(pushed)
 	tokens = map[string]int64{}
 	for _, l := range s.mine(now) {
-		if g := table.Held[l.ID]; g != nil {
+		if g := table.Held[l.ID]; g != nil && s.refused[l.ID] == nil {
 			tokens[l.ID] = g.Token
 			continue
 		}
 		rival := s.refused[l.ID]
+		if rival != nil && table.Held[rival.ID] == nil { // it was to get there with this change
+			rival = nil
+		}
 		if rival == nil && s.tokens[l.ID] > 0 {
 			for _, id := range slices.Sorted(maps.Keys(table.Held)) {
-				if g := table.Held[id]; g.Live(now) && g.Holder != l.Holder && crosses(&g.Lease, &l.Lease, fold) {
+				if g := table.Held[id]; g.Live(now) && g.Holder != l.Holder && crosses(&g.Lease, &l.Lease) {
 					rival = g
 				}
 			}
@@ -306,13 +332,58 @@ func (s *settling) outcome(ctx context.Context, pushed bool) (tokens map[string]
 	return tokens, lost
 }
 
+// lapsed returns what was granted to this clone, and ran out within a day. Its holder may not know
+// of that, and others may have had it since. What its holder has reserved again is left out.
+func (s *settling) lapsed(ctx context.Context) (list []*mail.LeaseState, err error) {
+	now, missing := s.b.now(), maps.Clone(s.tokens)
+	for _, l := range s.mine(now) {
+		delete(missing, l.ID)
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	sn, err := s.b.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := mail.Leases{}
+	since := now.Add(-24*time.Hour - mail.MaxTTL)
+	if err := s.b.walk(ctx, sn, "leases/", recent("leases", since), all.Apply); err != nil {
+		return nil, err
+	}
+	for id := range missing {
+		l := all[id]
+		if l == nil || l.Ended != "" || l.Replica != s.own {
+			continue
+		}
+		end, _ := l.Expires(now)
+		again := now.Sub(end) > 24*time.Hour
+		for _, o := range all {
+			again = again || o.Strong && o.Holder == l.Holder && o.Since.Time().After(end) && crosses(&o.Lease, &l.Lease)
+		}
+		if !again {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b *mail.LeaseState) int { return strings.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// stands returns the table as the remote has it now, as far as we know.
+func (s *settling) stands(pushed bool) *mail.Table {
+	if pushed {
+		return s.next
+	}
+	return s.table
+}
+
 // withheld reports whether a reservation that was just asked for is not granted: one of those
 // that were to be granted together, or this one, is somebody else's.
 func (s *settling) withheld(id string) bool {
 	if !s.fresh[id] {
 		return false
 	}
-	for other := range s.refused {
+	for other := range s.denied {
 		if other == id || s.whole && s.fresh[other] {
 			return true
 		}
@@ -329,12 +400,12 @@ func (s *settling) keepGrants(ctx context.Context, tokens map[string]int64) erro
 }
 
 // lose ends reservations of this clone that lost against others, and tells both holders.
-func (b *Box) lose(ctx context.Context, lost []loss) (notices []string, err error) {
+func (b *Box) lose(ctx context.Context, lost []loss) (notices []string, wrote bool, err error) {
 	if len(lost) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	err = b.transact(ctx, func(w *writer) (subject, author string, err error) {
-		notices = nil
+		notices, wrote = nil, false
 		d, err := w.directory()
 		if err != nil {
 			return "", "", err
@@ -360,6 +431,7 @@ func (b *Box) lose(ctx context.Context, lost []loss) (notices []string, err erro
 			if err := w.addLeases(held, me.ID, op, why, []mail.Lease{l.Lease}); err != nil {
 				return "", "", err
 			}
+			wrote = true
 			author, subject = me.Name.Value, fmt.Sprintf("lost: %s %s", me.Name.Value, l.Pattern)
 			if x.silent {
 				subject = fmt.Sprintf("release: %s %s", me.Name.Value, l.Pattern)
@@ -381,7 +453,7 @@ func (b *Box) lose(ctx context.Context, lost []loss) (notices []string, err erro
 		}
 		return subject, author, nil
 	})
-	return notices, err
+	return notices, wrote, err
 }
 
 // strengthen has what was just reserved granted in the table as well, if the remote can be
@@ -393,7 +465,7 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 	}
 	_, err := b.syncTable(ctx, remote, s)
 	if err != nil && mail.CodeOf(err) != mail.Remote {
-		return out, err
+		return out, cmp.Or(b.takeBack(ctx, out.Granted), err)
 	}
 	if err != nil {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("not strong yet: %s; until a sync goes through this is a reservation like any other", err))
@@ -410,9 +482,22 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 	if serr != nil {
 		return out, serr
 	}
+	held, serr := b.knownLeases(ctx, sn)
+	if serr != nil {
+		return out, serr
+	}
 	granted := []Granted{}
 	for _, g := range out.Granted {
-		if rival := s.refused[g.ID]; rival != nil {
+		if l := held[g.ID]; s.denied[g.ID] == nil && !s.withheld(g.ID) && (l == nil || !l.Live(b.now(), sn.Own())) {
+			// What the fetch brought was older, and the table was not reached.
+			holders := b.crossing(ctx, d, held, sn.Own(), s.asked[g.ID])
+			if len(holders) == 0 {
+				return out, mail.Errorf(mail.Conflict, "the reservation %q ended while it was to become strong", g.PathPattern).Hint("git agentmail inbox")
+			}
+			out.Conflicts = append(out.Conflicts, PathConflict{g.PathPattern, holders})
+			continue
+		}
+		if rival := s.denied[g.ID]; rival != nil {
 			out.Conflicts = append(out.Conflicts, PathConflict{g.PathPattern, []Holder{grantHolder(d, rival, s.witness(ctx, g.ID, rival))}})
 		}
 		if s.withheld(g.ID) {
@@ -425,6 +510,41 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 	return out, nil
 }
 
+// crossing returns who holds what crosses a reservation.
+func (b *Box) crossing(ctx context.Context, d *mail.Directory, held mail.Leases, own string, l *mail.LeaseState) []Holder {
+	list := []Holder{}
+	for _, o := range held.ByAge() {
+		if l == nil || o.Holder == l.Holder || !(o.Exclusive || l.Exclusive) || !o.Live(b.now(), own) {
+			continue
+		}
+		if path := witness(l, o, true); path != "" {
+			end, _ := o.Expires(b.now())
+			list = append(list, Holder{d.Address(o.Holder), o.Pattern, o.Exclusive, TS(end), path, o.ID, o.Reason})
+		}
+	}
+	return list
+}
+
+// takeBack ends what was reserved, and could not be had as it was asked for.
+func (b *Box) takeBack(ctx context.Context, granted []Granted) error {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	held, err := b.knownLeases(ctx, sn)
+	if err != nil {
+		return err
+	}
+	var lost []loss
+	for _, g := range granted {
+		if l := held[g.ID]; l != nil && !g.Renewed {
+			lost = append(lost, loss{lease: l, silent: true})
+		}
+	}
+	_, _, err = b.lose(ctx, lost)
+	return err
+}
+
 func grantHolder(d *mail.Directory, g *mail.Grant, witness string) Holder {
 	who := g.Holder // whose log has not come
 	if d.Agents[g.Holder] != nil {
@@ -435,11 +555,11 @@ func grantHolder(d *mail.Directory, g *mail.Grant, witness string) Holder {
 
 // witness returns a path that a reservation of ours and a grant both cover.
 func (s *settling) witness(ctx context.Context, id string, g *mail.Grant) string {
-	l := s.held[id]
+	l := s.asked[id]
 	if l == nil {
 		return ""
 	}
-	return witness(l, &mail.LeaseState{Lease: g.Lease}, s.b.ignoreCase(ctx))
+	return witness(l, &mail.LeaseState{Lease: g.Lease}, true)
 }
 
 // settleNow is for those who changed a strong reservation in the log. That the remote is not
@@ -478,6 +598,17 @@ func (b *Box) renewed(ctx context.Context, out RenewResult) error {
 		}
 	}
 	return nil
+}
+
+// holdsStrong reports whether anybody in this clone has, or wants, a strong reservation.
+func (b *Box) holdsStrong(ctx context.Context) (bool, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return false, err
+	}
+	held, err := b.knownLeases(ctx, sn)
+	s := settling{held: held, own: sn.Own()}
+	return len(s.mine(b.now())) > 0, err
 }
 
 // anyStrong reports whether one of them is, or is to be, in a table.

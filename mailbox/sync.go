@@ -30,17 +30,25 @@ func (b *Box) Sync(ctx context.Context, remote string) ([]SyncResult, error) {
 
 func (b *Box) syncAll(ctx context.Context, remotes []string) ([]SyncResult, error) {
 	results := []SyncResult{}
-	var failed error
-	table, terr := b.tableRemote(ctx) // who cannot know which it is exchanges mail all the same
+	table, failed := b.tableRemote(ctx) // who cannot know which exchanges mail all the same
+	unknown := failed != nil
+	if unknown {
+		if strong, err := b.holdsStrong(ctx); err != nil {
+			return results, err
+		} else if !strong {
+			failed = nil // and wants to know it only with a strong reservation
+		}
+	}
 	for _, name := range remotes {
 		var r SyncResult
 		var err error
-		if name == table || table == "" && terr == nil {
-			r, err = b.syncTable(ctx, name, &settling{b: b})
+		s := &settling{b: b}
+		if name == table || table == "" && !unknown {
+			r, err = b.syncTable(ctx, name, s)
 		} else {
 			r, err = b.exchange(ctx, name, b.store.Sync, nil)
 		}
-		if err != nil && mail.CodeOf(err) != mail.Remote {
+		if err != nil && mail.CodeOf(err) != mail.Remote && s.err == nil {
 			return results, err
 		}
 		if err != nil {
@@ -202,7 +210,14 @@ func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling
 	if s != nil {
 		tokens, gone := s.outcome(ctx, went)
 		if lost = gone; s.table != nil {
-			table = s.table
+			table = s.stands(went) // with what was just granted, or that loses to whatever is older
+			over, err := s.lapsed(ctx)
+			if err != nil {
+				return false, err
+			}
+			for _, l := range over {
+				tokens[l.ID] = s.tokens[l.ID]
+			}
 			if err := s.keepGrants(ctx, tokens); err != nil {
 				return false, err
 			}
@@ -219,9 +234,9 @@ func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling
 			}
 		}
 	}
-	said, err := b.lose(ctx, lost)
+	said, wrote, err := b.lose(ctx, lost)
 	out.Notices = append(out.Notices, said...)
-	return len(said) > 0, err
+	return wrote, err
 }
 
 // news counts the messages that came, and says what two clones did that did not know of each
@@ -299,7 +314,16 @@ func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d 
 	if err != nil {
 		return nil, nil, asMail(err)
 	}
-	strong := func(l *mail.LeaseState) bool { return table != nil && table.Held[l.ID] != nil }
+	has, err := b.grants()
+	if err != nil {
+		return nil, nil, err
+	}
+	strong := func(l *mail.LeaseState) bool {
+		if table == nil { // nobody has looked, or could
+			return has.Tokens[l.ID] > 0
+		}
+		return table.Held[l.ID] != nil
+	}
 	fold, at := b.ignoreCase(ctx), b.now()
 	gone := map[string]bool{}
 	for _, l := range now.ByAge() {
@@ -464,23 +488,24 @@ func (b *Box) keep(ctx context.Context, remotes func() ([]string, error), poll t
 			return asMail(ctx.Err())
 		}
 		busy := mail.CodeOf(err) == mail.Busy // who exchanges now does it for us
-		if err != nil && !busy && mail.CodeOf(err) != mail.Remote {
+		if err != nil && !busy && len(results) < len(names) {
 			return err
 		}
-		said := ""
+		said, away := "", false
 		for _, r := range results {
 			if r.Error != nil {
 				said += r.Error.Message
+				away = away || r.Error.Code == mail.Remote // else it is the table alone, and mail goes
 			}
 			if r.Pushed > 0 {
 				p.pushed = b.now()
 			}
-			if r.happened() && (r.Error == nil || said != failing) {
+			if r.happened() && (r.Error == nil || said != failing || r.Messages > 0) {
 				tell(r)
 			}
 		}
 		failing = said
-		if err := p.next(ctx, failing != "", b.now, b.opt.Rand); err != nil {
+		if err := p.next(ctx, away, b.now, b.opt.Rand); err != nil {
 			return asMail(err)
 		}
 	}

@@ -116,6 +116,38 @@ func TestSyncApart(t *testing.T) {
 	}
 }
 
+// TestSyncTwoRemotes: which of two remotes has the table, is asked of those who want something
+// strong, and of nobody else.
+func TestSyncTwoRemotes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blue := w.agent("BlueLake")
+	for _, name := range []string{"here", "there"} {
+		w.in("remote", "add", name, hubFor(t))
+		w.box = w.open(w.dir)
+		w.sync(name)
+	}
+	w.send(blue, "BlueLake")
+	if list, err := w.box.Sync(w.ctx, ""); err != nil || len(list) != 2 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	_, err := w.box.Reserve(w.ctx, blue, ReserveRequest{Patterns: []string{"src/**"}, Strong: true})
+	wantCode(t, err, mail.Invalid)
+	w.set("agentmail.strongRemote", "there")
+	if r, err := w.box.Reserve(w.ctx, blue, ReserveRequest{Patterns: []string{"src/**"}, Strong: true}); err != nil || r.Granted[0].Token != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// What stands somewhere says where; what was asked for elsewhere is asked for there.
+	w.in("config", "--unset", "agentmail.strongRemote")
+	w.box = w.open(w.dir)
+	if list, err := w.box.Sync(w.ctx, ""); err != nil || len(list) != 2 {
+		t.Errorf("mail was exchanged with %+v, %v", list, err)
+	}
+	if r, err := w.box.Reserve(w.ctx, blue, ReserveRequest{Patterns: []string{"docs/**"}, Strong: true}); err != nil || r.Granted[0].Token != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestKeepSynced: what is written in one clone arrives in another that only waits, also after
 // the hub was away.
 func TestKeepSynced(t *testing.T) {

@@ -76,7 +76,7 @@ written with all that this clone has. Carry it to the other clone and do the sam
 					return err
 				}
 				list, err := b.Sync(ctx, remote)
-				if err != nil && mail.CodeOf(err) != mail.Remote {
+				if err != nil && len(list) == 0 {
 					return err
 				}
 				if perr := a.answer(list, func(w *strings.Builder) {

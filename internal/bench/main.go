@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func run(quick, keep, apart bool, only, out string) error {
 	short := 0
 	list := rows()
 	if apart {
-		list = syncing
+		list = slices.Concat(syncing, strong)
 	}
 	for _, r := range list {
 		if !match.MatchString(r.name) {
