@@ -478,3 +478,49 @@ func TestKillServer(t *testing.T) {
 	c.ok("push", "-q", "http", "main")
 	wantRef(t, h, "refs/heads/main", c.head())
 }
+
+// TestWay cuts off one client of two, and stops what is under way without ending it.
+func TestWay(t *testing.T) {
+	h := New(t)
+	a, b := newClient(t, h), newClient(t, h)
+	ways := []*Way{h.Way("127.0.0.1:0"), h.Way("127.0.0.1:0")}
+	a.ok("remote", "set-url", "http", ways[0].URL)
+	b.ok("remote", "set-url", "http", ways[1].URL)
+	a.ok("push", "-q", "http", "main:refs/x/a")
+
+	ways[0].Set(Closed)
+	a.fails(nil, "ls-remote", "http")
+	b.ok("push", "-q", "http", "main:refs/x/b")
+	ways[0].Set(Open)
+	a.ok("ls-remote", "http")
+
+	// Open connections end as well.
+	h.Set(Network{Delay: time.Second})
+	before := h.Counts().Requests
+	done := make(chan error, 1)
+	push := func() {
+		_, err := a.git("push", "-q", "http", "main:refs/x/c")
+		done <- err
+	}
+	go push()
+	until(t, "request", func() bool { return h.Counts().Requests > before })
+	ways[0].Set(Closed)
+	if err := <-done; err == nil {
+		t.Error("a push went through a way that was closed")
+	}
+	h.Set(Network{})
+
+	ways[0].Set(Silent)
+	go push()
+	select {
+	case err := <-done:
+		t.Errorf("a push through silence ended: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	b.ok("ls-remote", "http")
+	ways[0].Set(Open)
+	if err := <-done; err != nil {
+		t.Errorf("after the silence: %v", err)
+	}
+	wantRef(t, h, "refs/x/c", a.head())
+}
