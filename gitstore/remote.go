@@ -119,6 +119,11 @@ func (r *Repo) RemoteNames(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(names)), err
 }
 
+// silence is when a git that speaks HTTP gives up a hub that was reached and says nothing any
+// more: after a minute without a byte. By itself it waits for as long as the system has the
+// connection for alive, which is hours if the cable was pulled, and nobody else can exchange then.
+var silence = []string{"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"}
+
 // transport runs a git that speaks to a remote, in the user's configuration and with the
 // user's credentials. It asks nobody anything, and ends with its context.
 func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
@@ -126,7 +131,7 @@ func (r *Repo) transport(ctx context.Context, args ...string) ([]byte, error) {
 	if dir == "" {
 		dir = r.CommonDir
 	}
-	args = append(ownConfig[:len(ownConfig):len(ownConfig)], args...)
+	args = slices.Concat(ownConfig, silence, args)
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.WaitDelay = time.Second // then git is killed, and what it started is not waited for
 	apart(cmd)

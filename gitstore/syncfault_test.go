@@ -152,3 +152,26 @@ func TestSyncServerKilled(t *testing.T) {
 	}
 	sound(t, env, h.Dir)
 }
+
+// TestSyncSilent: a hub that was reached and says nothing any more, as after a cable was pulled or
+// a router forgot the connection, is given up, and so is the lock that other exchanges wait for.
+func TestSyncSilent(t *testing.T) {
+	t.Parallel()
+	env := append(testEnv(t), "GIT_HTTP_LOW_SPEED_TIME=2") // we wait longer; the user's word counts
+	h := hub.New(t)
+	way := h.Way("127.0.0.1:0")
+	s := open(t, env, newRepo(t, env), Options{})
+	put(t, s, "first", "x")
+	exchange(t, s, way.URL)
+	way.Set(hub.Silent)
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
+	if _, err := s.Sync(ctx, way.URL); ctx.Err() != nil || KindOf(err) != Unreachable {
+		t.Errorf("through silence: %v, %v", err, ctx.Err())
+	}
+	way.Set(hub.Open)
+	put(t, s, "second", "x")
+	if r := exchange(t, s, way.URL); r.Pushed == 0 {
+		t.Errorf("afterwards: %+v", r)
+	}
+}
