@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,12 @@ import (
 // believes (accept, fork) is a model: the rules themselves work on commits, in gitstore, and
 // are tested there through git.
 
-// partitionSeeds is how many runs there are: `make soak` makes a hundred times as many.
+// partitionSeeds is how many runs there are: `make soak` makes a hundred times as many, and
+// `make bench-sync` says how many it wants.
 func partitionSeeds() int64 {
+	if n, err := strconv.ParseInt(os.Getenv("AGENTMAIL_SEEDS"), 10, 64); err == nil {
+		return n
+	}
 	if os.Getenv("AGENTMAIL_SOAK") != "" {
 		return 200_000
 	}
@@ -526,6 +531,7 @@ func TestPartitions(t *testing.T) {
 		w.meet()
 		w.agree()
 	}
+	t.Log("teams that agree:", seed+1)
 }
 
 // agree is what must hold when all have met.

@@ -32,6 +32,7 @@ type bench struct {
 	gitVersion string
 	seeded     map[string]*place
 	ref        *reference // see compared
+	teams      *result    // see partitions
 }
 
 // place is a repository with agents.

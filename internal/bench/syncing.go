@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,20 +24,25 @@ var syncing = []row{
 	{"16 clones that ask every 2 s, from the send until it is everywhere", "half of them ≤ 2 s, 95 of 100 ≤ 3 s", everywhere},
 	{"pushes of a clone that is written to all the time, in a minute, by default", "≤ 6", paced},
 	{"`git agentmail sync -q` with nothing new", "≤ 20 ms; 1 git process", nothingNew},
-	{"bytes on the hub for a message of 500 bytes", "≤ 1.1 KB after gc, ≤ 3 KB before", hubBytes},
+	{"bytes on the hub for a message of 500 bytes, 1,000 messages a day", "≤ 1.1 KB after gc, ≤ 3 KB before", hubBytes},
 	{"the user's `git clone` of the hub, refs and objects of ours", "0", ordinaryClone},
 	{"a hub that lost all our refs, after one sync of each clone", "all there", wiped},
+	{"4 clones of a hub that refuses refs/agentmail/*", "found at the first push, told once; all mail everywhere", refusing},
+	{"logs torn, relayed, truncated and copied at random: teams in which mail is lost, or comes back", "0 of 3,000", partitions},
+	{"the same, clocks a day or ten years off: teams whose clones see different things, or where what was seen wins", "0 of 3,000", partitions},
 }
 
-// team makes a hub and clones of it, in each of which an agent is registered.
+// team is a hub and clones of it, in each of which an agent is registered.
 type team struct {
 	hub    string
 	dirs   []string
 	boxes  []*mailbox.Box
 	agents []mailbox.Actor
+	told   []string // in exchanges
 }
 
-func (b *bench) team(n int) (*team, error) {
+// team makes one. update is the hub's hook of that name, if it has one.
+func (b *bench) team(n int, update ...string) (*team, error) {
 	origin, err := b.repo("origin")
 	if err != nil {
 		return nil, err
@@ -44,6 +50,15 @@ func (b *bench) team(n int) (*team, error) {
 	t := &team{hub: b.dir("hub")}
 	if err := b.gits(".", "clone -q --bare "+origin+" "+t.hub); err != nil {
 		return nil, err
+	}
+	for _, script := range update {
+		name := filepath.Join(t.hub, "hooks", "update")
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(name, []byte(script), 0o777); err != nil {
+			return nil, err
+		}
 	}
 	for i := range n {
 		dir := b.dir("clone")
@@ -71,8 +86,12 @@ func (b *bench) team(n int) (*team, error) {
 
 func (t *team) sync(ctx context.Context) error {
 	for _, box := range t.boxes {
-		if _, err := box.Sync(ctx, "origin"); err != nil {
+		list, err := box.Sync(ctx, "origin")
+		if err != nil {
 			return err
+		}
+		for _, r := range list {
+			t.told = append(t.told, r.Notices...)
 		}
 	}
 	return nil
@@ -282,18 +301,31 @@ func between(s, from, to string) string {
 	return s
 }
 
+// hubBytes lets an agent write at the rate that the demand is about: each message rewrites the
+// directory of its hour, so more in an hour cost more.
 func hubBytes(b *bench) (result, error) {
+	const pause = 24 * time.Hour / 1000
 	t, err := b.team(2)
 	if err != nil {
 		return result{}, err
 	}
 	defer t.close()
+	t.boxes[0].Close()
+	now := time.Now()
+	t.boxes[0], err = mailbox.Open(b.ctx, mailbox.Options{Dir: t.dirs[0], Environ: b.env, Now: func() time.Time { return now }})
+	if err != nil {
+		return result{}, err
+	}
+	if err := b.gits(t.hub, "config receive.autogc false"); err != nil { // or some of it would be packed by then
+		return result{}, err
+	}
 	was, err := size(t.hub)
 	if err != nil {
 		return result{}, err
 	}
-	n := pick(b, 2000, 200)
+	n := pick(b, 5000, 500)
 	for k := range n {
+		now = now.Add(pause)
 		if err := t.send(b.ctx, 0, k); err != nil {
 			return result{}, err
 		}
@@ -315,7 +347,7 @@ func hubBytes(b *bench) (result, error) {
 		return result{}, err
 	}
 	each := func(x int64) float64 { return float64(x-was) / float64(n) / 1024 }
-	return judge(fmt.Sprintf("%.2f KB after gc, %.2f KB before, of %d messages in pushes of ten", each(after), each(before), n),
+	return judge(fmt.Sprintf("%.2f KB after gc, %.2f KB before, of %d messages, %.0f in an hour, in pushes of ten", each(after), each(before), n, float64(time.Hour)/float64(pause)),
 		[2]float64{each(after), 1.1}, [2]float64{each(before), 3}), nil
 }
 
@@ -395,4 +427,74 @@ func wiped(b *bench) (result, error) {
 		}
 	}
 	return judge(fmt.Sprintf("%d of %d missing", missing, len(strings.Fields(was))), [2]float64{float64(missing), 0}), nil
+}
+
+// refusing is a host that takes branches only.
+func refusing(b *bench) (result, error) {
+	const n, each = 4, 3
+	t, err := b.team(n, "#!/bin/sh\ncase \"$1\" in refs/agentmail/*) exit 1;; esac\n")
+	if err != nil {
+		return result{}, err
+	}
+	defer t.close()
+	first := len(t.told)
+	for k := range each {
+		for i := range t.boxes {
+			if err := t.send(b.ctx, i, k); err != nil {
+				return result{}, err
+			}
+		}
+		for range 2 {
+			if err := t.sync(b.ctx); err != nil {
+				return result{}, err
+			}
+		}
+	}
+	counts, err := t.counts(b.ctx)
+	if err != nil {
+		return result{}, err
+	}
+	missing := 0
+	for _, c := range counts {
+		missing += n*each - c
+	}
+	list, err := b.git(t.hub, "for-each-ref", "--format=%(refname)", "refs/heads/agentmail")
+	if err != nil {
+		return result{}, err
+	}
+	branches := len(strings.Fields(list))
+	fell := 0
+	for _, s := range t.told {
+		if strings.Contains(s, "takes no refs but branches") {
+			fell++
+		}
+	}
+	return judge(fmt.Sprintf("%d logs are branches; told %d times in %d clones, %d of them at the first push; %d of %d messages not everywhere", branches, fell, n, first, missing, n*each),
+		[2]float64{float64(missing), 0}, [2]float64{n, float64(branches)}, [2]float64{n, float64(fell)}, [2]float64{n, float64(first)}, [2]float64{float64(len(t.told)), n}), nil
+}
+
+// partitions runs the property test of package mail, once for the rows that are about it: a team
+// in which anything is wrong ends it.
+func partitions(b *bench) (result, error) {
+	if b.teams != nil {
+		return *b.teams, nil
+	}
+	n := pick(b, 3000, 300)
+	cmd := exec.CommandContext(b.ctx, "go", "test", "./mail", "-run", "^TestPartitions$", "-count=1", "-v")
+	cmd.Env = append(os.Environ(), fmt.Sprint("AGENTMAIL_SEEDS=", n))
+	out, err := cmd.CombinedOutput()
+	runs, failures := 0, 0
+	if _, after, ok := strings.Cut(string(out), "teams that agree: "); ok {
+		fmt.Sscan(after, &runs)
+	}
+	if _, after, ok := strings.Cut(string(out), "it was seed "); ok {
+		fmt.Sscan(after, &runs)
+		runs, failures = runs+1, 1
+	}
+	if runs == 0 || err == nil != (failures == 0) {
+		return result{}, fmt.Errorf("go test ./mail -run TestPartitions: %v\n%s", err, out)
+	}
+	r := judge(fmt.Sprintf("%d of %d teams", failures, runs), [2]float64{float64(failures), 0}, [2]float64{float64(n), float64(runs)})
+	b.teams = &r
+	return r, nil
 }
