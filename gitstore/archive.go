@@ -242,7 +242,7 @@ func (s *Store) gather(ctx context.Context, sn *Snapshot, missing []pushSpec, pl
 }
 
 // retire puts the logs of idle clones at a hub into an archive, and many archives into one, if
-// there are enough: in one push that moves all of it or nothing, and only what is where it was
+// there are enough, or one holds what was truncated: in one push that moves all of it or nothing, and only what is where it was
 // seen. Who comes second, or asks a hub that cannot do that, has changed nothing; it is nobody's
 // failure.
 func (s *Store) retire(ctx context.Context, remote string, hub *hubFile, out *SyncResult) error {
@@ -280,8 +280,15 @@ func (s *Store) retire(ctx context.Context, remote string, hub *hubFile, out *Sy
 		}
 	}
 	maps.DeleteFunc(archives, func(ref string, _ map[string]OID) bool { return !mayPush(out.Place, ref) })
-	if len(places) < minRetire && len(archives) <= maxArchives {
+	together, err := s.outdated(refs, archives)
+	if err != nil {
+		return err
+	}
+	if together = together || len(archives) > maxArchives; len(places) < minRetire && !together {
 		return nil
+	}
+	if !together {
+		archives = nil
 	}
 	hub.Looked = now.Unix()
 	logs, err := s.idle(sn, slices.Sorted(maps.Keys(places)))
@@ -316,8 +323,27 @@ func (s *Store) retire(ctx context.Context, remote string, hub *hubFile, out *Sy
 	return nil
 }
 
-// pushArchive makes an archive of logs, and of the archives that there are if those are too
-// many. It reports whether the hub has it now.
+// outdated reports whether an archive holds a log that was truncated since: what is gone from
+// that is to go from there as well.
+func (s *Store) outdated(refs map[string]OID, archives map[string]map[string]OID) (bool, error) {
+	image, err := s.imageOf(refs)
+	if err != nil {
+		return false, err
+	}
+	for _, logs := range archives {
+		for replica, oid := range logs {
+			if now := image[replica].oid; now != oid {
+				if t, err := s.load(now); err == nil && s.earlier(oid, t) && s.follows(oid, now) {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// pushArchive makes an archive of logs, and of archives that are to be one. It reports whether
+// the hub has it now.
 func (s *Store) pushArchive(ctx context.Context, remote, place string, refs map[string]OID, places map[string][]string, logs map[string]OID, archives map[string]map[string]OID) (bool, error) {
 	all := map[string]OID{}
 	var drops []dropSpec
@@ -327,14 +353,12 @@ func (s *Store) pushArchive(ctx context.Context, remote, place string, refs map[
 			drops = append(drops, dropSpec{ref, refs[ref]})
 		}
 	}
-	if len(archives) > maxArchives {
-		for _, ref := range slices.Sorted(maps.Keys(archives)) {
-			if s.fold(all, archives[ref], refs, logs) {
-				drops = append(drops, dropSpec{ref, refs[ref]})
-			}
+	for _, ref := range slices.Sorted(maps.Keys(archives)) {
+		if s.fold(all, archives[ref], refs, logs) {
+			drops = append(drops, dropSpec{ref, refs[ref]})
 		}
 	}
-	if len(drops) == 0 || len(all) == 0 {
+	if len(drops) == 0 || len(all) == 0 || len(drops) == 1 && maps.Equal(all, archives[drops[0].ref]) {
 		return false, nil
 	}
 	spec, err := s.makeArchive(ctx, all, place, refs)

@@ -208,7 +208,7 @@ type imageRef struct {
 }
 
 // image returns the logs that a hub had at the last fetch. Of a log that lies in two places,
-// because its owner moved it, the one counts that goes on from the other.
+// because its owner moved it, the one counts that follows the other.
 func (s *Store) image(remote string) (map[string]imageRef, error) {
 	refs, err := s.imageRefs(remote)
 	if err != nil {
@@ -259,11 +259,13 @@ func rank(ref string) int {
 	})
 }
 
-// orderCache holds, a line each, commits of images of which the second goes on from the
-// first (+) or does not (-): a log that lies in two places would have every look at it start git.
+// orderCache holds, a line each, commits of images of which the second follows the first (+)
+// or does not (-): a log that lies in two places would have every look at it start git.
 const orderCache = "order"
 
-// follows reports whether a log in an image goes on from another.
+// follows reports whether a log in an image goes on from another, or is what its owner made of
+// that by a truncation: what lies at a place that it left, or in an archive, may be of
+// an earlier epoch for ever.
 func (s *Store) follows(from, to OID) bool {
 	data, _ := os.ReadFile(s.repo.CachePath(orderCache))
 	line := from + " " + to + " "
@@ -271,6 +273,9 @@ func (s *Store) follows(from, to OID) bool {
 		return data[i+len(line)] == '+'
 	}
 	forward, err := s.leadsOn(context.Background(), from, to)
+	if err == nil && !forward {
+		forward, err = s.cutFrom(from, to)
+	}
 	if err != nil {
 		return false
 	}
@@ -279,6 +284,25 @@ func (s *Store) follows(from, to OID) bool {
 	}
 	s.WriteCache(orderCache, []byte(string(data)+line+map[bool]string{true: "+\n", false: "-\n"}[forward]))
 	return forward
+}
+
+// cutFrom reports whether a log is another one after a truncation, signed with the same key:
+// whoever can push anywhere on a hub must not hide a log behind another of a later epoch.
+func (s *Store) cutFrom(from, to OID) (bool, error) {
+	a, err := s.load(from)
+	if err != nil {
+		return false, err
+	}
+	b, err := s.load(to)
+	if err != nil || a.Header.Created != b.Header.Created {
+		return false, err
+	}
+	if a.Header.Key != "" {
+		if data, err := s.objects.one(to, "commit"); err != nil || signerOf(data) != a.Header.Key {
+			return false, err
+		}
+	}
+	return s.truncated(a, b)
 }
 
 // refsBelow reads the refs in a directory and all below it, by the names there that want is

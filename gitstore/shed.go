@@ -172,7 +172,8 @@ func (s *Store) shedBehind(ctx context.Context) {
 	}
 }
 
-// shown returns the remotes whose images show an earlier epoch of logs than is due.
+// shown returns the remotes whose images show an earlier epoch of logs than is due, at any of
+// their places or in an archive.
 func (s *Store) shown(ctx context.Context, due map[string]int) (map[string][]string, error) {
 	out, err := s.repo.own(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)", hubPrefix)
 	if err != nil {
@@ -189,20 +190,28 @@ func (s *Store) shown(ctx context.Context, due map[string]int) (map[string][]str
 	held := map[string][]string{}
 	for line := range strings.Lines(string(out)) {
 		oid, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
-		replica := ref[strings.LastIndexByte(ref, '/')+1:]
-		if due[replica] == 0 {
-			continue
+		id, name, _ := strings.Cut(strings.TrimPrefix(ref, hubPrefix), "/")
+		there := hubRef(name)
+		logs := map[string]OID{replicaOf(there): oid}
+		if archiveOf(there) != "" {
+			if logs, err = s.archived(oid); err != nil {
+				return nil, err
+			}
 		}
-		t, err := s.load(oid)
-		if KindOf(err) == Damaged {
-			continue // no log, or nothing that could be kept
-		}
-		if err != nil {
-			return nil, err
-		}
-		if t.Header.Base.Epoch < due[replica] {
-			id, _, _ := strings.Cut(strings.TrimPrefix(ref, hubPrefix), "/")
-			held[replica] = append(held[replica], orElse(names[id], id))
+		for replica, oid := range logs {
+			if due[replica] == 0 {
+				continue
+			}
+			t, err := s.load(oid)
+			if KindOf(err) == Damaged {
+				continue // no log, or nothing that could be kept
+			}
+			if err != nil {
+				return nil, err
+			}
+			if t.Header.Base.Epoch < due[replica] {
+				held[replica] = append(held[replica], orElse(names[id], id))
+			}
 		}
 	}
 	return held, nil
