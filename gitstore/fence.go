@@ -1,6 +1,8 @@
 package gitstore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -12,10 +14,34 @@ import (
 // Push is a push of the user's own refs, as for git push.
 type Push struct {
 	Remote   string
-	Refspecs []string // none: those that git pushes by itself
-	Options  []string // for git push, but none that is in Choice
-	Choice   []string // options that say which refs go, or force them: --tags, --force, --delete
-	Stderr   io.Writer
+	Refspecs []string  // none: those that git pushes by itself
+	Options  []string  // for git push, but none that is in Choice
+	Choice   []string  // options that say which refs go, or force them: --tags, --force, --delete
+	Env      []string  // for the hooks
+	Stderr   io.Writer // nil: what is said there stands in the error
+}
+
+// args are the arguments of git push before the options that say what goes. What git pushes of
+// submodules it takes from the refspecs, which are not the user's in a push under a fence: there it
+// only looks whether they were pushed.
+func (p Push) args(ctx context.Context, r *Repo, more ...string) []string {
+	args := append([]string{"push", "--porcelain"}, more...)
+	for _, key := range []string{"push.recursesubmodules", "submodule.recurse"} {
+		if v, set := r.Get(ctx, key); set {
+			if pushes := v.Value == "on-demand" || v.Value == "only" || v.Value == "true" && key == "submodule.recurse"; pushes {
+				args = append(args, "--recurse-submodules=check")
+			}
+			break
+		}
+	}
+	return append(args, p.Options...)
+}
+
+// leased reports whether a ref that is forced must be where it was last seen. A + before a
+// refspec is stronger, and stands for all.
+func (p Push) leased() bool {
+	return slices.Contains(p.Options, "--force-with-lease") && !slices.Contains(p.Choice, "--force") &&
+		!slices.ContainsFunc(p.Refspecs, func(s string) bool { return strings.HasPrefix(s, "+") })
 }
 
 // PushedRef is what a push does, or would do, with one ref, in git's own words.
@@ -27,14 +53,17 @@ type PushedRef struct {
 
 // PlanPush asks git, and the remote, what a push would do.
 func (r *Repo) PlanPush(ctx context.Context, p Push) ([]PushedRef, error) {
-	args := slices.Concat([]string{"push", "--dry-run", "--porcelain", "--no-verify"}, p.Options, p.Choice, []string{"--", p.Remote}, p.Refspecs)
-	return r.pushAsUser(ctx, p.Stderr, args)
+	return r.pushAsUser(ctx, p, slices.Concat(p.args(ctx, r, "--dry-run", "--no-verify"), p.Choice, []string{"--", p.Remote}, p.Refspecs))
 }
 
 // pushAsUser runs a push as if the user had typed it: with their hooks, from where they are.
-func (r *Repo) pushAsUser(ctx context.Context, stderr io.Writer, args []string) ([]PushedRef, error) {
+func (r *Repo) pushAsUser(ctx context.Context, p Push, args []string) ([]PushedRef, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = r.Dir, r.given, stderr
+	var said bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stderr = r.Dir, slices.Concat(r.given, p.Env), p.Stderr
+	if p.Stderr == nil {
+		cmd.Stderr = &said
+	}
 	out, err := cmd.Output()
 	var refs []PushedRef
 	for line := range strings.Lines(string(out)) {
@@ -51,15 +80,28 @@ func (r *Repo) pushAsUser(ctx context.Context, stderr io.Writer, args []string) 
 	case ctx.Err() != nil:
 		return refs, ctx.Err()
 	case errors.As(err, &ee):
-		return refs, &gitError{"push", ee.ExitCode(), "it ended with an error"}
+		return refs, &gitError{"push", ee.ExitCode(), complaint(said.String())}
 	}
 	return nil, startError("push", err)
+}
+
+// complaint is what git says last of an error of its own, else all that was said: hooks and the
+// remote come before.
+func complaint(said string) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, "fatal: ") {
+			return line
+		}
+	}
+	return cmp.Or(strings.TrimSpace(said), "git said why above")
 }
 
 // PushFenced moves refs as PlanPush said, and the table of the remote to a new version, all
 // or nothing: if the table has moved since t, none is. A refusal is no error; the refs say
 // so. Whatever else it ends with, the table knows whether it was done, see Brought. With
-// --force git would pass over the table's old value too, so each ref that is forced says so itself.
+// --force git would pass over the table's old value too, so each ref that is forced says so
+// itself; but not where it is forced with a lease, over which that would pass as well.
 func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Table, change TableChange) (done []PushedRef, moved bool, err error) {
 	oid, err := s.writeTable(ctx, t, change)
 	if err != nil {
@@ -67,17 +109,17 @@ func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Tab
 	}
 	t.tried = oid
 	spec := pushSpec{to: t.ref, oid: oid, old: t.at}
-	args := slices.Concat([]string{"push", "--porcelain", "--atomic"}, p.Options, []string{"--force-with-lease=" + spec.to + ":" + spec.old, "--", p.Remote})
+	args := append(p.args(ctx, s.repo, "--atomic"), "--force-with-lease="+spec.to+":"+spec.old, "--", p.Remote)
 	for _, ref := range refs {
 		force := ""
-		if ref.Flag == "+" {
+		if ref.Flag == "+" && !p.leased() {
 			force = "+"
 		}
 		if ref.Flag != "=" {
 			args = append(args, force+ref.From+":"+ref.To)
 		}
 	}
-	all, err := s.repo.pushAsUser(ctx, p.Stderr, append(args, spec.refspec()))
+	all, err := s.repo.pushAsUser(ctx, p, append(args, spec.refspec()))
 	for _, ref := range all {
 		if ref.To != t.ref {
 			done = append(done, ref)
@@ -94,6 +136,16 @@ func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Tab
 		return done, true, s.sawTable(ctx, p.Remote, t, true)
 	}
 	return done, false, err
+}
+
+// PushURLs returns how many repositories git push writes to at a remote.
+func (r *Repo) PushURLs(ctx context.Context, remote string) int {
+	n := map[string]int{}
+	list, _ := r.Config(ctx)
+	for _, v := range list {
+		n[v.Key]++
+	}
+	return max(1, cmp.Or(n["remote."+remote+".pushurl"], n["remote."+remote+".url"]))
 }
 
 // PushRemote returns the remote that git push means where none is named.

@@ -23,7 +23,7 @@ type PushRequest struct {
 	Options  []string // of git push: set-upstream, push-option, force-with-lease, no-verify
 	Choice   []string // of git push: tags, follow-tags, force, delete
 	DryRun   bool
-	Stderr   io.Writer // what git, the remote and hooks have to say
+	Stderr   io.Writer // what git, the remote and hooks have to say; nil: an error says it
 }
 
 // PushResult is what became of it.
@@ -63,11 +63,18 @@ func (b *Box) Push(ctx context.Context, who Actor, r PushRequest) (PushResult, e
 		return out, mail.Errorf(mail.Invalid, "the strong reservations stand at %q, and this push goes to %q, where nothing can hold it to them", remote, out.Remote).
 			Hint("git agentmail push %s", shellQuote(remote)).Hint("git push %s", shellQuote(out.Remote))
 	}
+	if n := b.repo.PushURLs(ctx, remote); n > 1 {
+		return out, mail.Errorf(mail.Invalid, "%q is %d repositories to git push, and only one can be held to the strong reservations in one step; nothing was pushed", remote, n).
+			Hint("git remote get-url --push --all %s", shellQuote(remote)).Hint("without the fence: git push %s", shellQuote(remote))
+	}
 	mine, err := b.strongOf(ctx, who)
 	if err != nil {
 		return out, err
 	}
 	p := gitstore.Push{Remote: remote, Refspecs: r.Refspecs, Options: r.Options, Choice: r.Choice, Stderr: r.Stderr}
+	if who.Kind == IsAgent { // or the hook takes its own reservations for somebody else's
+		p.Env = []string{"AGENTMAIL_AGENT=" + who.ID}
+	}
 	var refused []gitstore.PushedRef
 	var stood *mail.Table
 	var tried *gitstore.Table // whose push nobody knows the end of
@@ -272,7 +279,7 @@ func pushError(remote string, err error) error {
 		return asMail(err)
 	}
 	return mail.Errorf(mail.Remote, "the push to %q failed, and nothing was pushed: %s", remote, strings.TrimPrefix(err.Error(), "git push: ")).
-		Hint("a remote that cannot move several refs at once, or a hook that says no, has said so above; without the fence: git push %s", shellQuote(remote))
+		Hint("without the fence: git push %s", shellQuote(remote))
 }
 
 func short(ref string) string {

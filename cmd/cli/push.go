@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/git-agentmail/git-agentmail/mail"
@@ -25,14 +24,14 @@ between the two somebody else may be faster.
 
 REMOTE must be the one that keeps the strong reservations, and take several refs in
 one step, as all common hosts do. Hooks run as with git push. The options are
-git's own.`,
+git's own. Submodules are not pushed with it.`,
 		Example: `  git agentmail push
   git agentmail push origin HEAD -u
   git agentmail push origin main --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := mailbox.PushRequest{DryRun: dryRun, Stderr: a.std.Err}
 			if a.json {
-				r.Stderr = io.Discard // an error is the only line there
+				r.Stderr = nil // an error is the only line there
 			}
 			if len(args) > 0 {
 				r.Remote, r.Refspecs = args[0], args[1:]
