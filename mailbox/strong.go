@@ -329,6 +329,11 @@ func (s *settling) outcome(ctx context.Context, pushed bool) (tokens map[string]
 			lost = append(lost, loss{l, "", "it is not in the table of the remote any more", false})
 		}
 	}
+	for _, l := range s.held.ByAge() {
+		if g := s.stronger(l, table); g != nil {
+			lost = append(lost, loss{l, g.Holder, lostToStrong, false})
+		}
+	}
 	return tokens, lost
 }
 
@@ -375,6 +380,22 @@ func (s *settling) stands(pushed bool) *mail.Table {
 		return s.next
 	}
 	return s.table
+}
+
+// stronger returns a grant of somebody else's that a reservation of this clone which is none, and
+// older, has to give way to. Who reserves something later has known of the grant, or loses by the age.
+func (s *settling) stronger(l *mail.LeaseState, table *mail.Table) *mail.Grant {
+	now := s.b.now()
+	if l.Strong || l.Replica != s.own || !l.Live(now, s.own) {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(table.Held)) {
+		g := table.Held[id]
+		if g.Live(now) && g.Holder != l.Holder && l.Since <= g.Since && (g.Exclusive || l.Exclusive) && crosses(&g.Lease, &l.Lease) {
+			return g
+		}
+	}
+	return nil
 }
 
 // withheld reports whether a reservation that was just asked for is not granted: one of those
@@ -614,6 +635,21 @@ func (b *Box) holdsStrong(ctx context.Context) (bool, error) {
 // anyStrong reports whether one of them is, or is to be, in a table.
 func anyStrong(list []mail.Lease) bool {
 	return slices.ContainsFunc(list, func(l mail.Lease) bool { return l.Strong })
+}
+
+// lastTable returns the table as it was at the last exchange with the remote that keeps it, nil
+// if there is none that can be read.
+func (b *Box) lastTable(ctx context.Context) *mail.Table {
+	remote, err := b.tableRemote(ctx)
+	if err != nil || remote == "" {
+		return nil
+	}
+	files, err := b.store.LastTable(ctx, remote)
+	if err != nil {
+		return nil
+	}
+	table, _ := mail.DecodeTable(files)
+	return table
 }
 
 // strongState says how many reservations stood in the table at the last exchange, for status

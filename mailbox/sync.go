@@ -223,6 +223,9 @@ func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling
 			}
 		}
 	}
+	if table == nil && fetched {
+		table = b.lastTable(ctx) // from elsewhere comes nothing that is stronger
+	}
 	if fetched {
 		more, err := b.news(ctx, before, table, out)
 		if err != nil {
