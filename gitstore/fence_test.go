@@ -19,9 +19,9 @@ func fenceFor(t *testing.T) (env []string, s *Store, dir, hub string, table *Tab
 	git(t, env, dir, "push", "-q", "-u", "origin", "main")
 	s = open(t, env, dir, Options{})
 	put(t, s, "x", "x")
-	if _, err := s.SyncTable(context.Background(), "origin", func(_ context.Context, at *Table) *TableChange {
+	if _, err := s.SyncTable(context.Background(), "origin", func(_ context.Context, at *Table) (*TableChange, error) {
 		table = at
-		return &TableChange{Files: map[string][]byte{"table.json": []byte("1")}, Subject: "first"}
+		return &TableChange{Files: map[string][]byte{"table.json": []byte("1")}, Subject: "first"}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,5 +66,47 @@ func TestPushFencedLease(t *testing.T) {
 				t.Errorf("overwritten: %v", over)
 			}
 		})
+	}
+}
+
+// TestTableBefore: that a table was written anew is told until the answer to it stands at the
+// hub, also where somebody else was faster.
+func TestTableBefore(t *testing.T) {
+	t.Parallel()
+	env, s, dir, hub, _ := fenceFor(t)
+	ctx := context.Background()
+	forge := func(parent ...string) string {
+		t.Helper()
+		args := []string{"commit-tree", "-m", "theirs", git(t, env, dir, "rev-parse", "HEAD^{tree}")}
+		if len(parent) > 0 {
+			args = append(args, "-p", parent[0])
+		}
+		oid := git(t, env, dir, append([]string{"-c", "user.name=x", "-c", "user.email=x@y"}, args...)...)
+		git(t, env, dir, "push", "-q", "-f", hub, oid+":"+tableRef)
+		return oid
+	}
+	first := forge()
+	told, tries := 0, 0
+	for {
+		r, err := s.SyncTable(ctx, "origin", func(ctx context.Context, at *Table) (*TableChange, error) {
+			if before, err := at.Before(ctx); err != nil {
+				t.Error(err)
+			} else if before != nil {
+				told++
+			}
+			if tries++; tries == 1 {
+				forge(first) // somebody goes on from the forged one meanwhile
+			}
+			return &TableChange{Files: map[string][]byte{"table.json": []byte("2")}, Subject: "second"}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Contended {
+			break
+		}
+	}
+	if tries != 2 || told != 2 {
+		t.Errorf("told %d times in %d tries", told, tries)
 	}
 }

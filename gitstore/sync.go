@@ -198,9 +198,10 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	}
 	// Mail goes whatever is wrong with the table.
 	err = s.push(ctx, remote, hub, prefix, before, image, refs, swap, out)
-	if terr == nil && out.Table != nil {
-		// What was moved is written down with the push.
-		if terr = s.sawTable(ctx, remote, t, false); terr == nil && swap != nil && t.at != swap.oid && !out.Contended && swap.oid != t.tip {
+	// What was moved is written down with the push; a table that was written anew is seen once
+	// the answer to that stands there.
+	if moved := swap != nil && t.at == swap.oid; terr == nil && out.Table != nil && (t.was == "" || moved || err == nil && !out.Contended) {
+		if terr = s.sawTable(ctx, remote, t, false); terr == nil && swap != nil && !moved && !out.Contended && swap.oid != t.tip {
 			terr = errf(Unreachable, "at %q this clone may push only branches of its own, and the strong reservations are in %s", remote, t.ref)
 		}
 	}
