@@ -354,8 +354,6 @@ func TestTruncateSetBack(t *testing.T) {
 	old := git(t, env, dir, "rev-parse", logRef(own))
 	tips, _ := os.ReadFile(s.repo.dir(tipsFile))
 	cut(t, s, time.Unix(0, 0), "m/01")
-	now := git(t, env, dir, "rev-parse", logRef(own))
-	after, _ := os.ReadFile(s.repo.dir(tipsFile))
 	check := func(what string) {
 		t.Helper()
 		if got := contents(t, env, dir); !maps.Equal(got, want) {
@@ -369,7 +367,6 @@ func TestTruncateSetBack(t *testing.T) {
 	}
 	writeFile(t, s.repo.dir(tipsFile), string(tips)) // it was killed before it wrote them
 	check("killed")
-	now = git(t, env, dir, "rev-parse", logRef(own))
 	git(t, env, dir, "update-ref", logRef(own), old)
 	check("set back")
 	git(t, env, dir, "update-ref", "-d", logRef(own))
@@ -378,7 +375,6 @@ func TestTruncateSetBack(t *testing.T) {
 	os.Remove(s.repo.dir(tipsFile))
 	git(t, env, dir, "update-ref", "-d", logRef(own))
 	check("forgotten")
-	_, _ = now, after
 	sound(t, env, dir)
 }
 
