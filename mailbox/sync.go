@@ -223,11 +223,16 @@ func (b *Box) digest(ctx context.Context, before *gitstore.Snapshot, s *settling
 			}
 		}
 	}
-	if table == nil && fetched {
+	if table == nil && (went || fetched) {
 		table = b.lastTable(ctx) // from elsewhere comes nothing that is stronger
 	}
-	if fetched {
-		more, err := b.news(ctx, before, table, out)
+	if went || fetched {
+		var more []loss
+		if fetched {
+			more, err = b.news(ctx, before, table, out)
+		} else { // whoever fetched last may have been killed before it had looked
+			more, err = b.crossed(ctx, table)
+		}
 		if err != nil {
 			return false, err
 		}
@@ -260,15 +265,13 @@ func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, table *mail.T
 	if err != nil {
 		return nil, err
 	}
-	agents, leases := len(came.Lost) > 0, len(came.Lost) > 0
+	agents := len(came.Lost) > 0
 	for _, f := range append(came.Files, more...) {
 		switch top, _, _ := strings.Cut(f.Path, "/"); {
 		case top == "mail" && strings.HasSuffix(f.Path, ".md"):
 			out.Messages++
 		case top == "agents":
 			agents = true
-		case top == "leases":
-			leases = true
 		}
 	}
 	was, err := b.directory(ctx, before)
@@ -282,11 +285,18 @@ func (b *Box) news(ctx context.Context, before *gitstore.Snapshot, table *mail.T
 	if agents {
 		out.Notices = append(out.Notices, sameNames(was, d)...)
 	}
-	if leases {
-		var more []string
-		more, lost, err = b.overlaps(ctx, before, after, d, table)
-		out.Notices = append(out.Notices, more...)
+	said, lost, err := b.overlaps(ctx, before, after, d, table)
+	out.Notices = append(out.Notices, said...)
+	return lost, err
+}
+
+// crossed returns what this clone has lost by reservations that came before.
+func (b *Box) crossed(ctx context.Context, table *mail.Table) ([]loss, error) {
+	sn, err := b.snapshot(ctx)
+	if err != nil {
+		return nil, err
 	}
+	_, lost, err := b.overlaps(ctx, sn, sn, &mail.Directory{}, table)
 	return lost, err
 }
 
@@ -330,7 +340,7 @@ func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d 
 	fold, at := b.ignoreCase(ctx), b.now()
 	gone := map[string]bool{}
 	for _, l := range now.ByAge() {
-		if was[l.ID] != nil || l.Replica == after.Own() || !l.Live(at, after.Own()) {
+		if l.Replica == after.Own() || !l.Live(at, after.Own()) {
 			continue
 		}
 		for _, own := range now.ByAge() {
@@ -346,6 +356,9 @@ func (b *Box) overlaps(ctx context.Context, before, after *gitstore.Snapshot, d 
 				gone[own.ID] = true
 				lost = append(lost, loss{own, l.Holder, why, false})
 				continue
+			}
+			if was[l.ID] != nil {
+				continue // was told
 			}
 			notices = append(notices, fmt.Sprintf("%s and %s reserved %q and %q without knowing of each other: %s keeps it, and %s loses it at its next sync",
 				d.Address(own.Holder), d.Address(l.Holder), own.Pattern, l.Pattern, d.Address(own.Holder), d.Address(l.Holder)))
