@@ -347,9 +347,9 @@ func (m *mailCrowd) enough() bool {
 func (c *crowdClone) working() {
 	for n := 0; c.rest(c.pause); n++ {
 		killed := rand.Intn(8) == 0
-		path := fmt.Sprintf("src/part%d/**", rand.Intn(8))
+		path := fmt.Sprintf("src/part%d/**", rand.Intn(min(8, len(c.clones)/2))) // few, so that they meet
 		var args []string
-		verb := rand.Intn(10)
+		verb := rand.Intn(12)
 		subject := fmt.Sprintf("%s says %d", c.name, n)
 		to := c.clones[rand.Intn(len(c.clones))].name
 		switch {
@@ -365,7 +365,7 @@ func (c *crowdClone) working() {
 			if verb == 5 {
 				args[0] = "read"
 			}
-		case verb == 8:
+		case verb < 11:
 			args = []string{"reserve", path}
 		default:
 			args = []string{"release", "--all"}
