@@ -81,7 +81,7 @@ func (b *Box) Push(ctx context.Context, who Actor, r PushRequest) (PushResult, e
 	var failed error          // as far as we have heard
 	for try := 0; ; try++ {
 		s := &settling{b: b, always: true}
-		if _, err := b.syncTable(ctx, remote, s); err != nil && failed != nil {
+		if err := b.settle(ctx, remote, s); err != nil && failed != nil {
 			return out, mail.Errorf(mail.Remote, "the push to %q ended without an answer, so nobody knows yet whether it was done: %w", remote, err).
 				Hint("git agentmail push %s", shellQuote(remote)) // it finds out
 		} else if err != nil {

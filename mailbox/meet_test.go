@@ -1,9 +1,13 @@
 package mailbox
 
 import (
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/git-agentmail/git-agentmail/mail"
 )
 
 // strongHere reports whether a reservation is held in a clone, and strong.
@@ -67,5 +71,40 @@ func TestStrongElsewhere(t *testing.T) {
 				t.Errorf("strong: %v, %v; weak: %v, %v", one.strongHere(strong), two.strongHere(strong), one.strongHere(weak), two.strongHere(weak))
 			}
 		})
+	}
+}
+
+// TestStrongCopied: a clone that finds out in the course of a push that it is the copy of another
+// does not push under what that holds, and says so.
+func TestStrongCopied(t *testing.T) {
+	t.Parallel()
+	hub := hubFor(t)
+	one := newWorld(t)
+	a := one.agent("BlueLake")
+	one.sync(hub)
+	r, err := one.box.Reserve(one.ctx, a, ReserveRequest{Patterns: []string{"src/**"}, Strong: true})
+	if err != nil || len(r.Granted) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("cp", "-a", one.dir+"/.", dir).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	two := *one
+	two.dir = dir
+	two.box = two.open(dir)
+	one.send(a, "BlueLake")
+	one.sync(hub)
+	two.send(a, "BlueLake")
+	var said strings.Builder
+	_, err = two.box.Push(two.ctx, a, PushRequest{Remote: hub, Refspecs: []string{"HEAD:refs/heads/main"}, Stderr: &said})
+	if mail.CodeOf(err) != mail.Denied || !strings.Contains(err.Error(), "new identity") {
+		t.Errorf("%v", err)
+	}
+	if refs := refsOf(one, hub); strings.Contains(refs, "refs/heads/main") {
+		t.Errorf("it was pushed: %s", refs)
+	}
+	if _, err := one.box.Push(one.ctx, a, PushRequest{Remote: hub, Refspecs: []string{"HEAD:refs/heads/main"}, Stderr: &said}); err != nil {
+		t.Errorf("the other half: %v, %s", err, said.String())
 	}
 }

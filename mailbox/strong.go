@@ -77,7 +77,7 @@ func (b *Box) needTable(ctx context.Context) (string, error) {
 	remote, err := b.tableRemote(ctx)
 	if err == nil && remote == "" {
 		err = mail.Errorf(mail.Invalid, "a strong reservation stands in a table at a remote, and this clone exchanges mail with none").
-			Hint("git agentmail sync origin").Hint("without --strong it is a reservation like any other")
+			Hint("git agentmail sync").Hint("without --strong it is a reservation like any other")
 	}
 	return remote, err
 }
@@ -484,7 +484,7 @@ func (b *Box) strengthen(ctx context.Context, remote string, r ReserveRequest, o
 	for _, g := range out.Granted {
 		s.fresh[g.ID] = true
 	}
-	_, err := b.syncTable(ctx, remote, s)
+	err := b.settle(ctx, remote, s)
 	if err != nil && mail.CodeOf(err) != mail.Remote {
 		return out, cmp.Or(b.takeBack(ctx, out.Granted), err)
 	}
@@ -583,6 +583,24 @@ func (s *settling) witness(ctx context.Context, id string, g *mail.Grant) string
 	return witness(l, &mail.LeaseState{Lease: g.Lease}, true)
 }
 
+// settle exchanges logs and the table with a remote for a verb that shows no result of it. What the
+// user has to know besides is told.
+func (b *Box) settle(ctx context.Context, remote string, s *settling) error {
+	own, err := b.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := b.syncTable(ctx, remote, s)
+	for _, notice := range r.Notices {
+		b.opt.Report(notice)
+	}
+	if err == nil && own.Own() != "" && s.own != "" && s.own != own.Own() {
+		err = mail.Errorf(mail.Denied, "this clone has just taken a new identity, %s, for a copy of its directory has the old one; nothing else was done", s.own).
+			Hint("git agentmail agents")
+	}
+	return err
+}
+
 // settleNow is for those who changed a strong reservation in the log. That the remote is not
 // reached is no error of theirs, and is said.
 func (b *Box) settleNow(ctx context.Context) error {
@@ -590,7 +608,7 @@ func (b *Box) settleNow(ctx context.Context) error {
 	if err != nil || remote == "" {
 		return err
 	}
-	_, err = b.syncTable(ctx, remote, &settling{b: b, always: true})
+	err = b.settle(ctx, remote, &settling{b: b, always: true})
 	if mail.CodeOf(err) == mail.Remote {
 		b.opt.Report(fmt.Sprintf("the table of strong reservations was not brought up to date: %s", err))
 		return nil
