@@ -163,3 +163,32 @@ func TestTruncateArchived(t *testing.T) {
 		seenBy(t, a, s)
 	}
 }
+
+// TestForeignBeside: what somebody puts where a log of that name would be stops neither its
+// owner, who pushes elsewhere, nor readers.
+func TestForeignBeside(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	for _, name := range []string{"no log", "another's log"} {
+		hub := hubOf(t, env)
+		a := open(t, env, newRepo(t, env), Options{RefPrefix: "claude/"})
+		b := open(t, env, newRepo(t, env), Options{})
+		put(t, a, "first", "x")
+		put(t, b, "theirs", "x")
+		exchange(t, a, hub)
+		exchange(t, b, hub)
+		from, what := b.repo.Dir, logRef(idOf(t, b))
+		if name == "no log" {
+			from, what = newRepo(t, env), "HEAD"
+			user(t, env, from, "commit", "-q", "--allow-empty", "-m", "none")
+		}
+		git(t, env, from, "push", "-q", hub, what+":"+logRef(idOf(t, a)))
+		put(t, a, "second", "x")
+		if r := exchange(t, a, hub); r.Pushed != 1 {
+			t.Errorf("%s: the owner %+v", name, r)
+		}
+		exchange(t, b, hub)
+		exchange(t, a, hub)
+		seenBy(t, a, b)
+	}
+}

@@ -239,7 +239,9 @@ func (s *Store) imageOf(refs map[string]OID) (map[string]imageRef, error) {
 		slices.SortFunc(list, byRank)
 		best := list[0]
 		for _, other := range list[1:] {
-			if other.oid != best.oid && s.follows(best.oid, other.oid) {
+			switch {
+			case other.oid == best.oid:
+			case s.follows(best.oid, other.oid), !s.follows(other.oid, best.oid) && !s.isLogOf(replica, best.oid): // what is no log hides none
 				best = other
 			}
 		}
@@ -247,6 +249,12 @@ func (s *Store) imageOf(refs map[string]OID) (map[string]imageRef, error) {
 		logs[replica] = best
 	}
 	return logs, nil
+}
+
+// isLogOf reports whether a commit is of the log of a replica, by its header.
+func (s *Store) isLogOf(replica string, oid OID) bool {
+	t, err := s.load(oid)
+	return err == nil && t.Header.Replica == replica
 }
 
 // rank orders the places of a log.

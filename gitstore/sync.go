@@ -328,7 +328,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		out.Place = ladder[0]
 	}
 	own := pushSpec{replica: sn.own}
-	refused := !out.forged && slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
+	refused := !out.forged && there.ref == ladder[0] && slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
 	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID && !(there.archived && there.oid == t.OID) {
 		if t, err = s.signed(ctx, t); err != nil {
 			return err
