@@ -108,6 +108,10 @@ func (s *Store) PushFenced(ctx context.Context, p Push, refs []PushedRef, t *Tab
 		return nil, false, err
 	}
 	t.tried = oid
+	// A push of the user's may take minutes, and what no ref needs a truncation beside it takes away.
+	if _, err := s.repo.own(ctx, nil, "update-ref", hubPrefix+hubID(p.Remote)+"/"+tablePushed, oid); err != nil {
+		return nil, false, gitFailure("keep the table that is pushed", err)
+	}
 	spec := pushSpec{to: t.ref, oid: oid, old: t.at}
 	args := append(p.args(ctx, s.repo, "--atomic"), "--force-with-lease="+spec.to+":"+spec.old, "--", p.Remote)
 	for _, ref := range refs {

@@ -26,6 +26,8 @@ const (
 	// clone, which stays when the hub's is gone.
 	tableSeen  = "locks"
 	tableKnown = "table"
+	// And the one that was last on its way with a push of branches.
+	tablePushed = "push"
 
 	// What is larger was not made by us. That is ten thousand entries and more.
 	tableFiles = 20_000
