@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// is says how a log that a hub shows stands to what this clone has of it.
-type is int
+// stance says how a log that a hub shows stands to what this clone has of it.
+type stance int
 
 const (
-	isBehind    is = iota // ours goes on from it, or there is nothing to do about it
-	isFurther             // it goes on from ours, or is new
-	isTruncated           // its owner made it of what ours is
-	isOlder               // its owner made of it what ours is, and the hub has not got that
-	isForked              // our own, which a copy of this clone's directory has written to
-	isApart               // written by somebody else, or by two; see judge
+	isBehind    stance = iota // ours goes on from it, or there is nothing to do about it
+	isFurther                 // it goes on from ours, or is new
+	isTruncated               // its owner made it of what ours is
+	isOlder                   // its owner made of it what ours is, and the hub has not got that
+	isForked                  // our own, which a copy of this clone's directory has written to
+	isApart                   // written by somebody else, or by two; see judge
 )
 
 // verdict is what is thought of a log that a hub shows.
 type verdict struct {
-	is     is
+	is     stance
 	tip    *tip   // there
 	to     OID    // where ours may go, "" if it stays
 	why    string // it is not believed, or not all of it
@@ -160,7 +160,7 @@ func (s *Store) appraise(ctx context.Context, trust Trust, sn *Snapshot, replica
 }
 
 // stands tells how a log that ours does not go on from stands to it.
-func (s *Store) stands(ctx context.Context, sn *Snapshot, replica string, there *tip) (is, error) {
+func (s *Store) stands(ctx context.Context, sn *Snapshot, replica string, there *tip) (stance, error) {
 	known := sn.logs[replica]
 	if known == nil {
 		return isFurther, nil
@@ -172,7 +172,7 @@ func (s *Store) stands(ctx context.Context, sn *Snapshot, replica string, there 
 	case forward:
 		return isFurther, nil
 	case replica == sn.own:
-		is, _, err := s.elsewhere(ctx, sn, there)
+		is, _, err := s.ownStands(ctx, sn, there)
 		return is, err
 	}
 	if cut, err := s.truncated(known, there); err != nil || cut {

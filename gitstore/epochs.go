@@ -3,12 +3,11 @@ package gitstore
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 )
 
-// elsewhere tells how this clone's own log, as a hub shows it, stands to ours, where neither
+// ownStands tells how this clone's own log, as a hub shows it, stands to ours, where neither
 // goes on from the other. A log that was truncated begins anew, so that a
 // copy of this clone's directory is not told by a commit that both have. What is in one and
 // not in the other, and too young to have been taken out, was written by one after the copy.
@@ -16,7 +15,7 @@ import (
 //
 // A copy cannot know of all that is younger and went for another reason, such as redaction: a
 // clone that was put back from a backup may take a new identity for that, which loses nothing.
-func (s *Store) elsewhere(ctx context.Context, sn *Snapshot, there *tip) (is, []File, error) {
+func (s *Store) ownStands(ctx context.Context, sn *Snapshot, there *tip) (stance, []File, error) {
 	own := sn.logs[sn.own]
 	base, err := s.mergeBase(ctx, own.OID, there.OID)
 	if err != nil {
@@ -120,11 +119,7 @@ func (s *Store) since(ctx context.Context, log *tip, before time.Time, other *ti
 	if err != nil {
 		return nil, err
 	}
-	held := map[fileAt]bool{}
-	for _, f := range theirs {
-		held[fileAt{f.Path, f.OID}] = true
-	}
-	return slices.DeleteFunc(files, func(f File) bool { return f.Path == headerFile || held[fileAt{f.Path, f.OID}] }), nil
+	return without(files, theirs), nil
 }
 
 // earlier reports whether a commit is of an earlier epoch of a log than that.

@@ -24,7 +24,7 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	is, files, err := s.elsewhere(ctx, sn, theirs)
+	is, files, err := s.ownStands(ctx, sn, theirs)
 	if err != nil || is != isForked {
 		return "", err
 	}
@@ -103,11 +103,11 @@ func (s *Store) judge(ctx context.Context, sn *Snapshot, there *tip) (int, error
 		return refused, err
 	}
 	lost, news := without(have, theirs), without(theirs, have)
-	lostHeld, err := sn.elsewhere(ctx, replica, lost)
+	lostHeld, err := sn.heldElsewhere(ctx, replica, lost)
 	if err != nil {
 		return refused, err
 	}
-	newsHeld, err := sn.elsewhere(ctx, replica, news)
+	newsHeld, err := sn.heldElsewhere(ctx, replica, news)
 	later := cmp.Or(cmp.Compare(len(theirs), len(have)), strings.Compare(there.OID, sn.logs[replica].OID)) > 0
 	switch {
 	case err != nil:
@@ -126,7 +126,7 @@ func (s *Store) judge(ctx context.Context, sn *Snapshot, there *tip) (int, error
 	return refused, nil
 }
 
-// without returns those of files that are not among others.
+// without returns those of files that are not among others, the header apart.
 func without(files, others []File) (rest []File) {
 	there := map[fileAt]bool{}
 	for _, f := range others {
@@ -140,8 +140,8 @@ func without(files, others []File) (rest []File) {
 	return rest
 }
 
-// elsewhere reports whether files of a log are all in other logs too.
-func (sn *Snapshot) elsewhere(ctx context.Context, replica string, files []File) (bool, error) {
+// heldElsewhere reports whether files of a log are all in other logs too.
+func (sn *Snapshot) heldElsewhere(ctx context.Context, replica string, files []File) (bool, error) {
 	var roots []dirAt
 	for other, t := range sn.logs {
 		for name, oid := range t.Tree {

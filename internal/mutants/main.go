@@ -74,7 +74,7 @@ var mutants = []mutant{
 	{"a log that was set back is an attack", "gitstore/accept.go",
 		"} else if behind {", "} else if behind && false {", boxes, "TestPartitions"},
 	{"what a log lacks need not be elsewhere", "gitstore/fork.go",
-		"lostHeld, err := sn.elsewhere(ctx, replica, lost)", "lostHeld, err := true, error(nil)", logs, "TestSyncCopied|TestSyncRewritten"},
+		"lostHeld, err := sn.heldElsewhere(ctx, replica, lost)", "lostHeld, err := true, error(nil)", logs, "TestSyncCopied|TestSyncRewritten"},
 	{"of two logs nobody wants, the last that came counts", "gitstore/fork.go",
 		"lostHeld && (!newsHeld || later)", "lostHeld && (later || true)", logs, "TestSyncCopied|TestSyncRewritten"},
 	{"a copied clone leaves behind what it wrote", "gitstore/epochs.go",
