@@ -127,6 +127,7 @@ func TestDamage(t *testing.T) {
 	}{
 		{"tips empty", func(v *victim) { v.write("agentmail/tips", "") }, fine, fine, nil},
 		{"tips cut", func(v *victim) { v.cut("agentmail/tips") }, fine, fine, nil},
+		{"tips zero, as after a power cut", func(v *victim) { v.write("agentmail/tips", string(make([]byte, 300))) }, fine, fine, nil},
 		{"tips random", func(v *victim) { v.spoil("agentmail/tips") }, fine, fine, nil},
 		{"tips missing", func(v *victim) { v.remove("agentmail/tips") }, fine, fine, nil},
 		{"tips null", func(v *victim) { v.write("agentmail/tips", "null") }, fine, fine, nil},

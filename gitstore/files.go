@@ -135,6 +135,9 @@ func (sh sharing) replace(tmp, name string, data []byte, sync bool) (err error) 
 			os.Remove(f.Name())
 		}
 	}()
+	if !sync {
+		allocate(f, len(data))
+	}
 	_, err = f.Write(data)
 	if err == nil && sync {
 		err = f.Sync()

@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,10 +85,22 @@ func (s *Store) acquireFile(ctx context.Context, name string, wait time.Duration
 			s.repo.sharing().apply(name)
 		}
 		if data, err := json.Marshal(holder{os.Getpid(), s.opt.Who, s.opt.Now().UTC()}); err == nil {
-			os.WriteFile(name, data, 0o666) // for messages only; its loss is harmless
+			writeHolder(name, data, held.Size())
 		}
 		return &lock{s.repo, fl}, nil
 	}
+}
+
+// writeHolder writes into a lock file who holds it: for messages only, so that its loss is harmless,
+// and for the time, see clearRefLock. It is written over in place and never made shorter, for ext4
+// writes a file that was emptied to the disk when it is closed, which takes a millisecond.
+func writeHolder(name string, data []byte, size int64) {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	f.Write(append(data, bytes.Repeat([]byte(" "), max(0, int(size)-len(data)))...))
 }
 
 // await waits for a lock.
