@@ -46,6 +46,7 @@ type version struct {
 	gone  map[string]bool // paths of what truncations took away: a number will not do, for a copy gives the same to others
 	key   string          // whose key signed the last truncation
 	list  []entry
+	first int // so many of them are in the first commit, so that nobody has fewer
 }
 
 func (v version) newest() (seq int64, data []byte) {
@@ -57,7 +58,7 @@ func (v version) newest() (seq int64, data []byte) {
 }
 
 func (v version) prefix(n int) version {
-	v.list = slices.Clip(v.list[:n])
+	v.list = slices.Clip(v.list[:max(n, v.first)])
 	return v
 }
 
@@ -242,6 +243,7 @@ func (s *site) truncate() {
 		}
 		s.team.cut[e.rec.Head().ID], next.gone[e.path], s.gone[s.id+" "+e.rec.Head().ID] = true, true, true
 	}
+	next.first = len(next.list)
 	s.logs[s.id] = next
 	s.st = fold(s.arrivals())
 }
@@ -302,7 +304,7 @@ func (s *site) accept(replica string, off version) bool {
 	for i := range lost {
 		lost[i].key = s.key
 	}
-	s.logs[s.id] = version{gone: have.gone, list: lost}
+	s.logs[s.id] = version{gone: have.gone, list: lost, first: len(lost)}
 	s.st = fold(s.arrivals())
 	return true
 }
@@ -425,13 +427,13 @@ func (s *site) forge(victim *site) {
 	i := rnd.Intn(len(v.list))
 	switch kind := rnd.Intn(4); {
 	case kind == 0:
-		v.list = v.list[:i]
+		v = v.prefix(i)
 	case kind == 1 && s.team.signed: // a truncation
 		v.base, v.epoch, v.upto, v.key, v.gone = s.net.id(), v.epoch+1, v.upto+100, s.key, map[string]bool{}
 		for _, e := range v.list[:i] {
 			v.gone[e.path] = true
 		}
-		v.list = v.list[i:]
+		v.list, v.first = v.list[i:], 0
 	case kind == 2: // with the stamp of what is there, where two values of one mark meet
 		i = len(v.list) - 1
 		fallthrough
