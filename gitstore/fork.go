@@ -50,7 +50,7 @@ func (s *Store) fork(ctx context.Context, there OID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t, err := s.write(ctx, tx, []CommitInfo{info})
+	t, err := s.write(ctx, tx, s.skipCI(ctx, info))
 	if err != nil {
 		return "", err
 	}

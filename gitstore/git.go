@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -89,6 +90,26 @@ var ownConfig = []string{
 // own runs git on the store's own objects and refs.
 func (r *Repo) own(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
 	return run(ctx, r.CommonDir, r.env, stdin, append(ownConfig[:len(ownConfig):len(ownConfig)], args...)...)
+}
+
+// begin starts a git on the store's own objects and refs that waits for what it is to read, so
+// that who will know later need not wait for its start then. finish has to be called once.
+func (r *Repo) begin(ctx context.Context, args ...string) (finish func(stdin string) error) {
+	args = append(ownConfig[:len(ownConfig):len(ownConfig)], args...)
+	cmd := exec.CommandContext(ctx, "git", args...)
+	in, out := io.Pipe()
+	cmd.Stdin = in
+	done := make(chan error, 1)
+	go func() {
+		_, err := runGit(ctx, cmd, r.CommonDir, r.env, nil, args)
+		in.Close()
+		done <- err
+	}()
+	return func(stdin string) error {
+		io.WriteString(out, stdin)
+		out.Close()
+		return <-done
+	}
 }
 
 // ask runs a git command that reads the user's side (index, work tree, HEAD)

@@ -376,7 +376,7 @@ const ciTrailer = "CI"
 // skipCI marks a commit for the hosts that start something for each push to a branch, if this
 // clone's log is known to be a branch somewhere. Those made before the first push are not
 // marked; but what hosts start is mostly what a file in the commit says, and there is none.
-func (s *Store) skipCI(ctx context.Context, infos []CommitInfo) {
+func (s *Store) skipCI(ctx context.Context, infos ...CommitInfo) []CommitInfo {
 	prefix, _ := s.RefPrefix(ctx)
 	branches := prefix != ""
 	entries, _ := os.ReadDir(s.repo.dir(remotesDir))
@@ -387,4 +387,5 @@ func (s *Store) skipCI(ctx context.Context, infos []CommitInfo) {
 	if last := len(infos) - 1; branches && last >= 0 {
 		infos[last].Trailers = append(slices.Clip(infos[last].Trailers), [2]string{ciTrailer, "[skip ci]"})
 	}
+	return infos
 }

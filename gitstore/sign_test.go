@@ -346,6 +346,60 @@ func TestKeyGone(t *testing.T) {
 	}
 }
 
+// TestSignsItself: what goes out at once is signed when it is written, and gets no commit on top;
+// what comes after it is signed as ever, and without the key it is written all the same.
+func TestSignsItself(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	dir := newRepo(t, env)
+	s := open(t, env, dir, Options{})
+	write := func(path string) (OID, string) {
+		t.Helper()
+		if _, err := s.Update(context.Background(), func(tx *Tx) (CommitInfo, error) {
+			return CommitInfo{Subject: path, Author: "a", Signed: true}, tx.Create(path, []byte("x"))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_, oid, data := tipOf(t, s)
+		return oid, signerOf(data)
+	}
+	put(t, s, "first", "1")
+	exchange(t, s, hub)
+	own, _, _ := tipOf(t, s)
+	sn, err := s.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	oid, signer := write("at/once")
+	if signer != sn.Header(own).Key {
+		t.Fatalf("it is signed by %q", signer)
+	}
+	if r := exchange(t, s, hub); r.Pushed != 1 {
+		t.Errorf("%+v", r)
+	}
+	if there := git(t, env, hub, "rev-parse", logRef(own)); there != oid {
+		t.Errorf("the hub has %s, not the commit that signs itself", there)
+	}
+	put(t, s, "later", "1")
+	if r := exchange(t, s, hub); r.Pushed != 1 {
+		t.Errorf("%+v", r)
+	}
+	if _, tip, data := tipOf(t, s); !strings.HasPrefix(parseCommit(data).message, signWord+"1 commit\n") {
+		t.Errorf("%s is no signature:\n%s", tip, data)
+	}
+	other := newRepo(t, env)
+	o := open(t, env, other, Options{})
+	if r := exchange(t, o, hub); len(r.Refused) > 0 || len(r.Fetched) != 1 {
+		t.Errorf("%+v", r)
+	}
+	os.Remove(s.repo.dir(keyFile))
+	if _, signer := write("without/key"); signer != "" {
+		t.Errorf("it is signed by %q", signer)
+	}
+	sound(t, env, dir)
+}
+
 // TestSignBeside: others write and plain git adds to the log while it is signed and pushed.
 func TestSignBeside(t *testing.T) {
 	t.Parallel()

@@ -147,6 +147,9 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	}
 	root := hubPrefix + hubID(remote) + "/"
 	wide := s.looksWide(remote)
+	if ask != nil {
+		go s.objects.prepare() // it reads the table
+	}
 	fetch := slices.Concat(fetchFlags, []string{"--", remote}, s.fetchSpecs(remote, known, wide))
 	_, err = s.repo.transport(ctx, fetch...)
 	if err != nil && s.clearLocks(root) {
@@ -370,6 +373,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 		if len(specs) == 0 {
 			return nil
 		}
+		record := s.repo.begin(ctx, "update-ref", "--stdin")
 		done, refused, refusal := s.pushTo(ctx, remote, hub, specs)
 		if swap != nil && len(specs) > 1 && len(done)+len(refused) == 0 && ctx.Err() == nil {
 			// What lies between may refuse the whole push for the sake of the table.
@@ -381,6 +385,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
 				more, err := s.tableOrders(remote, out.Table, true)
 				if err != nil {
+					record("")
 					return err
 				}
 				orders += more
@@ -389,6 +394,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 			}
 			if p.replica != "" && p.replica == sn.own {
 				if out.Pushed, err = s.count(ctx, there.oid, p.oid); err != nil {
+					record("")
 					return err
 				}
 				branch := strings.HasPrefix(p.to, branchPrefix)
@@ -402,10 +408,8 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 			// The next look must not take it for something that is missing.
 			orders += "update " + hubPrefix + hubID(remote) + "/" + imageName(p.to) + " " + p.oid + "\n"
 		}
-		if orders != "" {
-			if _, err := s.repo.own(ctx, []byte(orders), "update-ref", "--stdin"); err != nil {
-				return gitFailure("write down what the remote has", err)
-			}
+		if err := record(orders); err != nil && orders != "" {
+			return gitFailure("write down what the remote has", err)
 		}
 		missing = slices.DeleteFunc(missing, func(p pushSpec) bool { return slices.Contains(done, p) })
 		if len(done) == len(specs) {

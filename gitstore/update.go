@@ -28,6 +28,7 @@ type CommitInfo struct {
 	Subject  string // one line for people
 	Author   string // a name; the e-mail is the user's
 	Trailers [][2]string
+	Signed   bool  // it goes out at once, and needs no commit on top that signs it
 	at       int64 // author's date, 0 for now
 }
 
@@ -310,6 +311,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		}
 	}
 	var infos []CommitInfo
+	signed := false
 	for _, o := range batch {
 		o.err = nil
 		n := len(tx.created)
@@ -321,6 +323,7 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 		}
 		if len(tx.created) > n {
 			infos = append(infos, info)
+			signed = signed || info.Signed
 			for _, t := range info.Trailers {
 				tx.trailer[t[0]] = t[1]
 			}
@@ -336,8 +339,10 @@ func (s *Store) tryCommit(ctx context.Context, sn *Snapshot, batch []*op) error 
 			if err := s.saveReplica(tx.replica); err != nil {
 				return s.repo.writeError("save this clone's identity", err)
 			}
+		} else if key := sn.logs[sn.own].Header.Key; signed && key != "" {
+			tx.sign, _ = s.ownKey(key) // whoever pushes is told what is wrong with it
 		}
-		t, err := s.write(ctx, tx, infos)
+		t, err := s.write(ctx, tx, s.skipCI(ctx, infos...))
 		if err != nil {
 			return err
 		}
@@ -420,9 +425,6 @@ func (s *Store) write(ctx context.Context, tx *Tx, infos []CommitInfo) (*tip, er
 	top, tree, err := s.addToTree(n, tx.root, "", files)
 	if err != nil {
 		return nil, err
-	}
-	if tx.sign == nil { // else it says what the commit below does
-		s.skipCI(ctx, infos)
 	}
 	commit := s.encodeCommit(ctx, tree, old, infos)
 	if tx.sign != nil {

@@ -35,6 +35,7 @@ type writer struct {
 	dir    *mail.Directory
 	leases mail.Leases
 	thread string
+	signed bool // it is about what stands in a table, and goes there at once
 }
 
 // update runs fn in a transaction of agent who. fn returns the commit's subject;
@@ -103,7 +104,7 @@ func (b *Box) begin(ctx context.Context, tx *gitstore.Tx) (*writer, error) {
 }
 
 func (w *writer) info(subject, author string) gitstore.CommitInfo {
-	return gitstore.CommitInfo{Subject: subject, Author: author, Trailers: [][2]string{
+	return gitstore.CommitInfo{Subject: subject, Author: author, Signed: w.signed, Trailers: [][2]string{
 		{trailerAgent, author},
 		{trailerThread, w.thread},
 		{trailerSeq, strconv.FormatInt(w.seq, 10)},
@@ -180,6 +181,7 @@ func (w *writer) add(r mail.Record) error {
 // too long to be read again, in several.
 func (w *writer) addLeases(held mail.Leases, by, op, note string, leases []mail.Lease) error {
 	over := w.marks(held, leases)
+	w.signed = w.signed || anyStrong(leases)
 	for _, part := range portions(leases) {
 		if err := w.add(&mail.LeaseEvent{Header: w.head(by, over...), Op: op, Note: note, Leases: part}); err != nil {
 			return err
