@@ -48,10 +48,10 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	steps := map[string]step{}
 	var fork OID      // of our own log, which somebody else has written to
 	var apart []*tip  // logs that do not lead on from what this clone has
-	var left []string // those of them that this clone takes all the same
+	var left []*tip   // those of them that this clone takes all the same
 	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
-		v, err := s.appraise(ctx, trust, sn, replica, image[replica].oid)
+		v, err := s.choose(ctx, trust, sn, replica, image[replica], out)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		case v == taken && replica == sn.own:
 			fork = t.OID
 		case v == taken:
-			left = append(left, replica)
+			left = append(left, t)
 		}
 	}
 	if steps, err = s.unnoted(steps); err != nil || len(moves)+len(left)+len(steps) == 0 && fork == "" {
@@ -98,11 +98,11 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	if err := s.stepping(steps); err != nil {
 		return err
 	}
-	for _, replica := range left {
-		if err := s.leave(ctx, replica, image[replica].oid); err != nil {
+	for _, t := range left {
+		if err := s.leave(ctx, t.Header.Replica, t.OID); err != nil {
 			return err
 		}
-		out.Fetched = append(out.Fetched, replica)
+		out.Fetched = append(out.Fetched, t.Header.Replica)
 	}
 	if fork != "" {
 		if out.Forked, err = s.fork(ctx, fork); err != nil {
@@ -110,6 +110,33 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 		}
 	}
 	return s.moveLogs(ctx, sn, moves, out)
+}
+
+// choose appraises a log of an image. Where somebody has put another in its name to a place that
+// counts before its owner's, the one counts that goes on from what this clone knows. The own
+// log is where this clone has put it.
+func (s *Store) choose(ctx context.Context, trust Trust, sn *Snapshot, replica string, there imageRef, out *SyncResult) (verdict, error) {
+	v, err := s.appraise(ctx, trust, sn, replica, there.oid)
+	if err != nil || v.why == "" && v.is != isApart || replica == sn.own {
+		return v, err
+	}
+	for _, other := range there.others {
+		w, err := s.appraise(ctx, trust, sn, replica, other.oid)
+		if err != nil {
+			return v, err
+		}
+		if w.why != "" || w.is == isApart {
+			continue
+		}
+		why := v.why
+		if why == "" {
+			why = rewritten
+		}
+		why, _, _ = strings.Cut(why, ";")
+		out.Refused = append(out.Refused, Refused{replica, fmt.Sprintf("%s is not its log, which is read from %s: %s; look who can push to that remote", there.place(), other.place(), why)})
+		return w, nil
+	}
+	return v, nil
 }
 
 // appraise looks at one log of an image.

@@ -95,12 +95,15 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 				h.Archived++
 			}
 		}
-		h.Place = image[sn.own].ref
-		if refs, err := s.imageRefs(f.Name); err == nil && prefix != "" && refs[places(&f, prefix, sn.own, imageRef{})[0]] != "" {
-			h.Place = places(&f, prefix, sn.own, imageRef{})[0]
+		there := image[sn.own]
+		if refs, err := s.imageRefs(f.Name); err == nil && prefix != "" {
+			if own := places(&f, prefix, sn.own, there)[0]; refs[own] != "" {
+				there = imageRef{ref: own, oid: refs[own]}
+			}
 		}
+		h.Place = there.ref
 		if t := sn.logs[sn.own]; t != nil {
-			if h.Ahead, err = s.count(ctx, image[sn.own].oid, t.OID); err != nil {
+			if h.Ahead, err = s.count(ctx, there.oid, t.OID); err != nil {
 				return nil, err
 			}
 		}

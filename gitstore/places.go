@@ -204,8 +204,12 @@ func (s *Store) imageRefs(remote string) (map[string]OID, error) {
 type imageRef struct {
 	ref      string // there, "" if it is only in an archive
 	oid      OID
-	archived bool // the hub has oid in an archive, and ref, if there is one, does not lead to it
+	archived bool       // the hub has oid in an archive, and ref, if there is one, does not lead to it
+	others   []imageRef // what else passes for that log, and does not lead to oid
 }
+
+// place names where it lies, for people.
+func (r imageRef) place() string { return cmp.Or(r.ref, "an archive") }
 
 // image returns the logs that a hub had at the last fetch. Of a log that lies in two places,
 // because its owner moved it, the one counts that follows the other.
@@ -243,6 +247,11 @@ func (s *Store) imageOf(refs map[string]OID) (map[string]imageRef, error) {
 			case other.oid == best.oid:
 			case s.follows(best.oid, other.oid), !s.follows(other.oid, best.oid) && !s.isLogOf(replica, best.oid): // what is no log hides none
 				best = other
+			}
+		}
+		for _, other := range list {
+			if other.oid != best.oid && !s.follows(other.oid, best.oid) {
+				best.others = append(best.others, other)
 			}
 		}
 		best.ref = cmp.Or(best.ref, list[0].ref)

@@ -393,7 +393,7 @@ func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix st
 				continue
 			}
 			if p.replica != "" && p.replica == sn.own {
-				if out.Pushed, err = s.count(ctx, there.oid, p.oid); err != nil {
+				if out.Pushed, err = s.count(ctx, cmp.Or(p.old, there.oid), p.oid); err != nil {
 					record("")
 					return err
 				}

@@ -220,6 +220,64 @@ func TestForgedAbove(t *testing.T) {
 	}
 }
 
+// TestForgedBeside: a forged log at a place that is looked at first does not hide the true one
+// that its owner, who may push only branches of a prefix, keeps elsewhere.
+func TestForgedBeside(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	mine := testKey(7)
+	for name, forge := range map[string]func(f forger, old OID, h Header) OID{
+		"anew":                  func(f forger, _ OID, h Header) OID { return f.commit("", "forged", &h, nil) },
+		"anew with another key": func(f forger, _ OID, h Header) OID { return f.commit("", "forged", &h, mine) },
+		"anew with another key in the header": func(f forger, _ OID, h Header) OID {
+			h.Key = publicOf(mine)
+			return f.commit("", "forged", &h, mine)
+		},
+		"on top of what there was":              func(f forger, old OID, _ Header) OID { return f.commit(old, "forged", nil, nil) },
+		"on top of what there was, another key": func(f forger, old OID, _ Header) OID { return f.commit(old, "forged", nil, mine) },
+		"of another epoch": func(f forger, old OID, h Header) OID {
+			h.Base.Epoch += 3
+			return f.commit(old, "forged", &h, mine)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := hub.New(t)
+			f := forger{t, env, h.Dir}
+			a, b := open(t, env, newRepo(t, env), Options{RefPrefix: "s-"}), open(t, env, newRepo(t, env), Options{})
+			put(t, a, "m/0", "x")
+			exchange(t, a, h.URL)
+			exchange(t, b, h.URL)
+			own, old, _ := tipOf(t, a)
+			sn, err := a.Snapshot(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			git(t, env, h.Dir, "update-ref", logRef(own), forge(f, old, sn.Header(own)))
+			for i := range 3 {
+				put(t, a, fmt.Sprint("m/", 1+i), "x")
+				if r := exchange(t, a, h.URL); r.Pushed != 1 || r.Forked != "" {
+					t.Errorf("its owner: %+v", r)
+				}
+				if list, err := a.Remotes(context.Background()); err != nil || list[0].Ahead != 0 || !strings.HasPrefix(list[0].Place, "refs/heads/s-") {
+					t.Errorf("its owner: %+v, %v", list, err)
+				}
+				r := exchange(t, b, h.URL)
+				if len(r.Fetched) != 1 || version(t, b) != version(t, a) {
+					t.Errorf("round %d: %+v", i, r)
+				}
+				if len(r.Refused) != 1 || !strings.Contains(r.Refused[0].Why, logRef(own)) {
+					t.Errorf("round %d: refused %+v", i, r.Refused)
+				}
+			}
+			if r := exchange(t, b, h.URL); len(r.Fetched) > 0 || len(r.Refused) != 1 {
+				t.Errorf("with nothing new: %+v", r)
+			}
+			sound(t, env, b.repo.Dir)
+		})
+	}
+}
+
 // TestForgedOff: where nothing is verified everything that goes on is believed.
 func TestForgedOff(t *testing.T) {
 	t.Parallel()
