@@ -46,9 +46,9 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	}
 	moves := map[string]OID{}
 	steps := map[string]step{}
-	var fork OID      // of our own log, which somebody else has written to
-	var apart []*tip  // logs that do not lead on from what this clone has
-	var left []*tip   // those of them that this clone takes all the same
+	var fork OID     // of our own log, which somebody else has written to
+	var apart []*tip // logs that do not lead on from what this clone has
+	var left []*tip  // those of them that this clone takes all the same
 	all := &Snapshot{store: s, own: sn.own, logs: maps.Clone(sn.logs)}
 	for _, replica := range slices.Sorted(maps.Keys(image)) {
 		v, err := s.choose(ctx, trust, sn, replica, image[replica], out)

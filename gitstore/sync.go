@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -200,7 +199,8 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 		swap, terr = s.revise(ctx, t, ask)
 	}
 	// Mail goes whatever is wrong with the table.
-	err = s.push(ctx, remote, hub, prefix, before, image, refs, swap, out)
+	p := pushing{s: s, remote: remote, hub: hub, prefix: prefix, before: before, image: image, refs: refs, table: swap, out: out}
+	err = p.push(ctx)
 	// What was moved is written down with the push; a table that was written anew is seen once
 	// the answer to that stands there.
 	if moved := swap != nil && t.at == swap.oid; terr == nil && out.Table != nil && (t.was == "" || moved || err == nil && !out.Contended) {
@@ -316,123 +316,4 @@ func (s *Store) tidily(ctx context.Context, fn func() error) error {
 		s.opt.Report("could not merge packs: " + err.Error())
 	}
 	return nil
-}
-
-// push gives a hub what it has not got of the own log, what something removed from it of
-// those that it had, and a new version of its table, if swap is not nil.
-func (s *Store) push(ctx context.Context, remote string, hub *hubFile, prefix string, before, image map[string]imageRef, refs map[string]OID, swap *pushSpec, out *SyncResult) error {
-	sn, err := s.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	there := image[sn.own]
-	ladder := places(hub, prefix, sn.own, there)
-	if out.Place = there.ref; refs[ladder[0]] != "" {
-		out.Place = ladder[0]
-	}
-	own := pushSpec{replica: sn.own}
-	refused := !out.forged && there.ref == ladder[0] && slices.ContainsFunc(out.Refused, func(r Refused) bool { return r.Replica == sn.own })
-	if t := sn.logs[sn.own]; t != nil && !refused && refs[ladder[0]] != t.OID && !(there.archived && there.oid == t.OID) {
-		if t, err = s.signed(ctx, t); err != nil {
-			return err
-		}
-		own.oid = t.OID
-	}
-	var missing []pushSpec
-	for _, ref := range hub.Had {
-		replica := replicaOf(ref)
-		twice := slices.ContainsFunc(missing, func(p pushSpec) bool { return p.replica == replica })
-		if _, there := image[replica]; !there && !twice && sn.logs[replica] != nil && replica != sn.own {
-			missing = append(missing, pushSpec{to: ref, oid: sn.logs[replica].OID, replica: replica})
-		}
-	}
-	if missing, err = s.gather(ctx, sn, missing, ladder[0]); err != nil {
-		return err
-	}
-	var failed error
-	for i, place := range ladder {
-		var specs []pushSpec
-		if own.oid != "" {
-			own.to, own.old = place, refs[place]
-			specs = append(specs, own)
-		}
-		for _, p := range missing {
-			if mayPush(place, p.to) {
-				specs = append(specs, p)
-			}
-		}
-		if swap != nil {
-			table := *swap
-			if table.old == "" && strings.HasPrefix(place, branchPrefix) {
-				table.to = tableBranch
-			}
-			if mayPush(place, table.to) {
-				specs = append(specs, table)
-			}
-		}
-		if len(specs) == 0 {
-			return nil
-		}
-		record := s.repo.begin(ctx, "update-ref", "--stdin")
-		done, refused, refusal := s.pushTo(ctx, remote, hub, specs)
-		if swap != nil && len(specs) > 1 && len(done)+len(refused) == 0 && ctx.Err() == nil {
-			// What lies between may refuse the whole push for the sake of the table.
-			done, refused, _ = s.pushTo(ctx, remote, hub, slices.DeleteFunc(slices.Clone(specs), func(p pushSpec) bool { return isTable(p.to) }))
-		}
-		orders := ""
-		for _, p := range done {
-			if isTable(p.to) {
-				out.Table.ref, out.Table.at, out.Table.tip = p.to, p.oid, p.oid
-				more, err := s.tableOrders(remote, out.Table, true)
-				if err != nil {
-					record("")
-					return err
-				}
-				orders += more
-				swap = nil
-				continue
-			}
-			if p.replica != "" && p.replica == sn.own {
-				if out.Pushed, err = s.count(ctx, cmp.Or(p.old, there.oid), p.oid); err != nil {
-					record("")
-					return err
-				}
-				branch := strings.HasPrefix(p.to, branchPrefix)
-				out.Place, out.Fell = p.to, branch && !hub.Branches && prefix == ""
-				hub.Branches, own.oid = branch, ""
-			} else if p.replica != "" {
-				out.Restored = append(out.Restored, p.replica)
-			} else if logs, err := s.archived(p.oid); err == nil {
-				out.Restored = append(out.Restored, slices.Sorted(maps.Keys(logs))...)
-			}
-			// The next look must not take it for something that is missing.
-			orders += "update " + hubPrefix + hubID(remote) + "/" + imageName(p.to) + " " + p.oid + "\n"
-		}
-		if err := record(orders); err != nil && orders != "" {
-			return gitFailure("write down what the remote has", err)
-		}
-		missing = slices.DeleteFunc(missing, func(p pushSpec) bool { return slices.Contains(done, p) })
-		if len(done) == len(specs) {
-			return nil
-		}
-		if len(done) == len(specs)-1 && swap != nil && slices.ContainsFunc(refused, func(p pushSpec) bool { return isTable(p.to) }) {
-			out.Contended = true
-			return nil
-		}
-		// Only who was never taken looks for another place. A remote that has taken our log
-		// before does so again, and one that seems to have lost it may only seem so: what lies
-		// between can make git believe that there are no refs, and then the lease refuses.
-		failed = refusal
-		known := slices.Contains(hub.Had, place) || prefix == "" && (slices.Contains(hub.Had, logRef(sn.own)) || before[sn.own].oid != "")
-		if own.oid == "" || own.old != "" || known {
-			break
-		}
-		out.Refuses = ladder[:i+1]
-	}
-	if own.oid == "" {
-		out.Refuses = nil
-	} else if s.earlier(own.old, sn.logs[sn.own]) {
-		return unreachable("push the log of this clone, which was truncated (a host with receive.denyNonFastForwards takes no such branch), to", remote, failed)
-	}
-	return notTaken(out.Refuses, unreachable("push to", remote, failed))
 }

@@ -212,10 +212,12 @@ func (s *site) more() {
 }
 
 // truncate writes the own log anew, without old messages, and without the receipts of messages
-// that are nowhere any more.
+// that are nowhere any more. Not while a copy of the clone writes to it as well: what one of them
+// takes away, and the other never had, its readers want of the other (doc/FORMAT.md, "Copied clones").
 func (s *site) truncate() {
 	v := s.logs[s.id]
-	if len(v.list) == 0 || !s.team.cuts {
+	copied := slices.ContainsFunc(s.team.sites, func(o *site) bool { return o != s && o.id == s.id })
+	if len(v.list) == 0 || !s.team.cuts || copied {
 		return
 	}
 	upto := pick(s.net.rnd, v.list).rec.Head().Seq
