@@ -367,7 +367,7 @@ func replaced(b *bench, fenced bool) (result, error) {
 	if err := os.WriteFile(filepath.Join(t.hub, "hooks", "reference-transaction"), []byte(hook), 0o777); err != nil {
 		return result{}, err
 	}
-	end := time.Now().Add(pick(b, 40*ttl, 15*ttl))
+	end := time.Now().Add(pick(b, 150*ttl, 15*ttl))
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	var first error
