@@ -101,7 +101,11 @@ written with all that this clone has. Carry it to the other clone and do the sam
 func writeSync(w *strings.Builder, r mailbox.SyncResult) {
 	var did []string
 	if r.Fetched > 0 {
-		did = append(did, fmt.Sprintf("%s from %s", count(r.Messages, "message", "messages"), count(r.Fetched, "clone", "clones")))
+		what := "no message, but other news"
+		if r.Messages > 0 {
+			what = count(r.Messages, "message", "messages")
+		}
+		did = append(did, fmt.Sprintf("%s from %s", what, count(r.Fetched, "clone", "clones")))
 	}
 	if r.Pushed > 0 {
 		did = append(did, fmt.Sprintf("%s of this clone sent", count(r.Pushed, "commit", "commits")))
