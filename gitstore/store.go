@@ -337,6 +337,10 @@ func (s *Store) remember(sn *Snapshot) error {
 	return s.repo.sharing().write(s.repo.dir("tmp"), s.repo.dir(tipsFile), formatTips(sn.logs), false)
 }
 
+// Prepare starts the git that reads objects, for who will need one and waits for something else
+// before.
+func (s *Store) Prepare() { s.objects.prepare() }
+
 // MakeCache makes the directory of the caches.
 func (s *Store) MakeCache() error {
 	if err := s.repo.sharing().mkdir(s.repo.CachePath()); err != nil {

@@ -146,9 +146,6 @@ func (s *Store) exchange(ctx context.Context, remote string, hub *hubFile, ask R
 	}
 	root := hubPrefix + hubID(remote) + "/"
 	wide := s.looksWide(remote)
-	if ask != nil {
-		go s.objects.prepare() // it reads the table
-	}
 	fetch := slices.Concat(fetchFlags, []string{"--", remote}, s.fetchSpecs(remote, known, wide))
 	_, err = s.repo.transport(ctx, fetch...)
 	if err != nil && s.clearLocks(root) {

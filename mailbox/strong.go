@@ -590,6 +590,7 @@ func (b *Box) settle(ctx context.Context, remote string, s *settling) error {
 	if err != nil {
 		return err
 	}
+	go b.store.Prepare() // while git fetches; the table has to be read
 	r, err := b.syncTable(ctx, remote, s)
 	for _, notice := range r.Notices {
 		b.opt.Report(notice)
