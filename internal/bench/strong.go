@@ -182,12 +182,17 @@ func contended(b *bench) (result, error) {
 			twice++
 		}
 		claimed += len(claims)
-		for _, i := range again {
-			if err := b.settles(t.dirs[i]); err != nil {
-				errs++
-				first = errors.Join(first, err)
-			}
+		for _, i := range again { // at once, for what a killed git left is in the way for five seconds
+			all.Go(func() {
+				if err := b.settles(t.dirs[i]); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs++
+					first = errors.Join(first, err)
+				}
+			})
 		}
+		all.Wait()
 		spec := []string{"rev-list", "--reverse", tableRef}
 		if tip != "" {
 			spec = append(spec, "^"+tip)
