@@ -361,12 +361,9 @@ func (a *applier) letter(e Entry, m *mail.Message, oid []byte, by int64) error {
 			return err
 		}
 	}
-	subject, ident, path := splitWords(m.Subject)
-	body, idents, paths := splitWords(m.Body)
-	if path != "" && paths != "" {
-		path += " " + noPath + " "
-	}
-	return a.run(`INSERT INTO words(rowid, subject, body, ident, path) VALUES(?, ?, ?, ?, ?)`, n, subject, body, ident+" "+idents, path+paths)
+	words, ident := splitWords(m.Subject)
+	body, more := splitWords(m.Body)
+	return a.run(`INSERT INTO words(rowid, subject, body, ident) VALUES(?, ?, ?, ?)`, n, words, body, ident+" "+more)
 }
 
 // waited takes the receipt that came before its message.

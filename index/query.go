@@ -17,8 +17,7 @@ const (
 )
 
 // compileQuery turns what somebody searches for into an expression for MATCH on the
-// columns subject, body, ident and path. What stands in no column is wanted in the given one, ""
-// for any. hits is what to mark in what is found: everything but
+// columns subject, body and ident. hits is what to mark in what is found: everything but
 // what is under NOT. ok is false if there is nothing to search for: no letter or digit,
 // or only operators.
 //
@@ -29,14 +28,14 @@ const (
 //
 // A query with bad syntax is not refused: its words are all required, and operators,
 // quotation marks and parentheses left out.
-func compileQuery(q, column string) (match string, hits terms, ok bool) {
+func compileQuery(q string) (match string, hits terms, ok bool) {
 	if len(q) > maxQuery {
 		q = q[:maxQuery]
 	}
 	p := queryParser{rest: q}
-	c := p.or(column)
+	c := p.or("")
 	if p.bad || p.skipBlanks() {
-		c = plainWords(q, column)
+		c = plainWords(q)
 	}
 	return c.match, c.hits, c.match != ""
 }
@@ -65,14 +64,14 @@ func joinClauses(op string, list ...clause) (all clause) {
 }
 
 // plainWords is for a query that does not parse.
-func plainWords(q, around string) clause {
+func plainWords(q string) clause {
 	var list []clause
 	for w := range strings.FieldsFuncSeq(q, func(r rune) bool { return isBlank(r) || isDelimiter(r) }) {
 		column, rest := cutField(w)
 		if isOperator(w) || column != "" && rest == "" {
 			continue
 		}
-		if c := wordClause(rest, cmp.Or(column, around)); c.match != "" {
+		if c := wordClause(rest, column); c.match != "" {
 			list = append(list, c)
 		}
 		if len(list) == maxWords {
@@ -278,18 +277,14 @@ func phraseClause(text, column string, star bool) clause {
 // behind the other.
 type sequence struct {
 	words  []string
-	pairs  string // if they are one path: the neighbours in it, as splitWords has them
 	joined string // if they are one identifier: what it is without "_"
 	digits bool   // there is one in it
 	open   bool   // the last one is a CJK character, with which bigrams may begin
 }
 
 func readSequence(text string) (s sequence) {
-	body, ident, path := splitWords(text)
+	body, ident := splitWords(text)
 	s.words = strings.Fields(body)
-	if n := len(s.words); n > 1 && strings.Count(path, " ") == n-2 && !strings.Contains(path, " "+noPath+" ") {
-		s.pairs = path
-	}
 	identifiers, anyCJK, again, end := 0, false, false, 0
 	for w := (wordScanner{text: text}); w.next(); end = w.end {
 		if !w.joined {
@@ -311,8 +306,7 @@ func readSequence(text string) (s sequence) {
 
 // forms are the ways in which a sequence may be written where the column is wanted, ""
 // for anywhere. The identifiers of subject and body are in one column, so for one of the
-// two they cannot be asked: subject:verifytoken does not find verifyToken. Nor can the paths,
-// which are found there word by word: it is slower, and any such words in sequence will do.
+// two they cannot be asked: subject:verifytoken does not find verifyToken.
 func (s *sequence) forms(column string, prefix bool) terms {
 	own := ownColumns(column)
 	wide := own
@@ -322,10 +316,6 @@ func (s *sequence) forms(column string, prefix bool) terms {
 	switch {
 	case len(s.words) == 0:
 		return nil
-	case column == "" && s.pairs != "": // it is no identifier
-		t := newTerm("path", prefix, s.words...)
-		t.text = s.pairs
-		return terms{t}
 	case s.joined == "":
 		return terms{newTerm(own, prefix || s.open, s.words...)}
 	case len(s.words) == 1:
@@ -375,7 +365,7 @@ func (t terms) clause() clause {
 // in returns the terms that may be in a column, subject or body.
 func (t terms) in(column string) terms {
 	return slices.DeleteFunc(slices.Clone(t), func(t term) bool {
-		return t.columns != "ident" && t.columns != "path" && !strings.Contains(t.columns, column)
+		return t.columns != "ident" && !strings.Contains(t.columns, column)
 	})
 }
 
@@ -417,9 +407,6 @@ next:
 			}
 		}
 		end := &list[i+last]
-		if t.columns == "path" && (end.path == 0 || list[i].path != end.path) {
-			continue
-		}
 		if end.word == t.words[last] {
 			hits = append(hits, [2]int{list[i].start, end.end})
 		} else if t.prefix && strings.HasPrefix(end.word, t.words[last]) {
@@ -440,21 +427,12 @@ type placed struct {
 	start, end int
 	joined     bool // to the word before
 	cjk        bool
-	path       int // the same of all words of a path, 0 if it is in none
 }
 
 // wordsOf returns what splitWords does, with places.
 func wordsOf(text string) (words, identifiers []placed) {
 	words = make([]placed, 0, len(text)/5+1)
-	var r run
-	first := 0 // of the words in the run
 	for w := (wordScanner{text: text}); w.next(); {
-		if path := r.path; !r.goesOn(&w) {
-			if path {
-				markPath(words[first:], first)
-			}
-			first = len(words)
-		}
 		word := text[w.start:w.end]
 		if !w.plain {
 			word = string(w.append(nil))
@@ -462,10 +440,7 @@ func wordsOf(text string) (words, identifiers []placed) {
 		if !w.cjk {
 			word = foldWord(word)
 		}
-		words = append(words, placed{word, w.start, w.end, w.joined, w.cjk, 0})
-	}
-	if r.path {
-		markPath(words[first:], first)
+		words = append(words, placed{word, w.start, w.end, w.joined, w.cjk})
 	}
 	for i := 1; i < len(words); i++ {
 		if !words[i].joined {
@@ -481,13 +456,6 @@ func wordsOf(text string) (words, identifiers []placed) {
 		identifiers = append(identifiers, id)
 	}
 	return words, identifiers
-}
-
-// markPath numbers the words of a path.
-func markPath(words []placed, n int) {
-	for i := range words {
-		words[i].path = n + 1
-	}
 }
 
 // foldWord makes of a word of splitWords what unicode61 makes of it: in small letters,

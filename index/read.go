@@ -580,7 +580,7 @@ func (d *DB) naming(ctx context.Context, path string, by int64, before Place) ([
 	all := func(l *Letter) (bool, error) { return before.admits(placeOf(&l.Header)), nil }
 	from := `SELECT ` + columns + ` FROM message m LEFT JOIN thread t ON t.n = m.thread WHERE m.gone = 0 AND (?1 < 0 OR m.sender = ?1)`
 	order := ` ORDER BY m.ms DESC, m.c DESC, m.id DESC`
-	words, _, _ := splitWords(path)
+	words, _ := splitWords(path)
 	if !strings.ContainsFunc(words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 		return d.letters(ctx, -1, nil, all, from+order, by)
 	}

@@ -9,7 +9,7 @@ import (
 
 // schemaVersion changes with every change of the schema or of what is put into it.
 // A file of another version is built anew.
-const schemaVersion = 6
+const schemaVersion = 5
 
 // What is in the tables, beside what their names say:
 //
@@ -56,8 +56,8 @@ CREATE TABLE touched(what TEXT, pattern INT, ms INT, c INT, id TEXT, PRIMARY KEY
 
 CREATE TABLE damaged(replica TEXT, path TEXT, why TEXT NOT NULL, PRIMARY KEY(replica, path)) WITHOUT ROWID;
 
-CREATE VIRTUAL TABLE words USING fts5(body, subject, ident, path, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2 tokenchars _');
-INSERT INTO words(words, rank) VALUES('rank', 'bm25(1.0, 4.0, 1.5, 2.0)');
+CREATE VIRTUAL TABLE words USING fts5(body, subject, ident, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+INSERT INTO words(words, rank) VALUES('rank', 'bm25(1.0, 4.0, 1.5)');
 `
 
 // indexes are made last where an index is built as a whole: to sort once is less work than

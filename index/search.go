@@ -38,7 +38,7 @@ const gate = 500
 // with nothing to search for finds nothing. The order of equals is that of the log. With
 // Rank, before must be the zero value.
 func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Letter, Marks, error) {
-	match, hits, ok := compileQuery(s.Query, "")
+	match, hits, ok := compileQuery(s.Query)
 	if !ok {
 		return nil, Marks{}, nil
 	}
@@ -91,7 +91,6 @@ func (d *DB) Search(ctx context.Context, s Search, before Place, n int) ([]Lette
 	var list []Letter
 	var err error
 	if s.Rank {
-		f.subject, _, _ = compileQuery(s.Query, "subject")
 		list, err = d.ranked(ctx, f, n)
 	} else {
 		list, err = d.newestHits(ctx, f, before, n)
@@ -122,7 +121,6 @@ func (d *DB) newestHits(ctx context.Context, f found, before Place, n int) ([]Le
 // in order can begin at a number.
 type found struct {
 	inOrder, late, all string
-	subject            string // what MATCH gets in place of it to find those that have it in the subject
 	args               []any
 	from               int64
 }
@@ -158,7 +156,7 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 	inSubject := f
 	inSubject.from = number // or all that have it in the body are looked through
 	inSubject.args = slices.Clone(f.args)
-	inSubject.args[0] = `{subject} : (` + f.subject + `)`
+	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
 	list, err := d.newestHits(ctx, inSubject, Place{}, n)
 	list = slices.DeleteFunc(list, func(l Letter) bool { return placeOf(&l.Header).compare(first) < 0 })
 	there := map[int64]bool{}

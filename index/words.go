@@ -9,7 +9,7 @@ import (
 
 // wordsVersion numbers the rules of this file. What an index holds was split by them,
 // so one of another version is built anew. Raise it with every change of splitWords.
-const wordsVersion = 2
+const wordsVersion = 1
 
 // splitWords returns the words of a text as FTS5 is to see them, with one blank
 // between two: SQLite's unicode61, which comes after, only has to fold case and to take
@@ -19,30 +19,17 @@ const wordsVersion = 2
 // ident holds the identifiers that were cut in pieces, each in one piece but without "_":
 // verifytoken is to find both verifyToken and verify_token.
 //
-// path holds each two neighbours of a path in one piece, for the words that paths are made of
-// are in every second message: of src/auth/jwt.go that is src_auth auth_jwt jwt_go. noPath is
-// between two paths. No other word has "_" in it.
-//
 // It takes linear time, and any bytes.
-func splitWords(text string) (body, ident, path string) {
+func splitWords(text string) (body, ident string) {
 	b := make([]byte, 0, len(text)+len(text)/8)
-	var id, pairs []byte
+	var id []byte
 	before, compound := 0, false // where the word before begins in b, and whether it is in id
-	var r run
-	var places [][2]int // in b, of the words of the run
 	for w := (wordScanner{text: text}); w.next(); {
-		if path := r.path; !r.goesOn(&w) {
-			if path {
-				pairs = appendPairs(pairs, b, places)
-			}
-			places = places[:0]
-		}
 		if len(b) > 0 {
 			b = append(b, ' ')
 		}
 		start := len(b)
 		b = w.append(b)
-		places = append(places, [2]int{start, len(b)})
 		if w.joined {
 			if !compound {
 				if len(id) > 0 {
@@ -54,54 +41,7 @@ func splitWords(text string) (body, ident, path string) {
 		}
 		before, compound = start, w.joined
 	}
-	if r.path {
-		pairs = appendPairs(pairs, b, places)
-	}
-	return string(b), string(id), string(pairs)
-}
-
-// noPath is a word that no two neighbours of a path make.
-const noPath = "_"
-
-// appendPairs appends the neighbours among words to a list of them.
-func appendPairs(pairs, b []byte, words [][2]int) []byte {
-	for i, w := range words[1:] {
-		switch {
-		case len(pairs) == 0:
-		case i == 0:
-			pairs = append(pairs, " "+noPath+" "...)
-		default:
-			pairs = append(pairs, ' ')
-		}
-		pairs = append(pairs, b[words[i][0]:words[i][1]]...)
-		pairs = append(pairs, '_')
-		pairs = append(pairs, b[w[0]:w[1]]...)
-	}
-	return pairs
-}
-
-// run follows words that stand together without blanks, as those of a path do, in which there
-// is a slash or a dot between two. Words of languages without blanks are in none.
-type run struct {
-	begun bool
-	path  bool
-	cjk   bool
-	end   int // of the word before
-}
-
-// goesOn takes in the next word, and reports whether it belongs to the run of the one before.
-func (r *run) goesOn(w *wordScanner) bool {
-	last := *r
-	*r = run{begun: true, cjk: w.cjk, end: w.end}
-	if !last.begun || last.cjk || w.cjk { // whose bigrams overlap
-		return false
-	}
-	gap := w.text[last.end:w.start]
-	if !w.joined && (gap == "" || len(gap) > 4 || strings.Trim(gap, `/\.-_:@+~#`) != "") {
-		return false
-	}
-	r.path = last.path || strings.ContainsAny(gap, `/\.`)
-	return true
+	return string(b), string(id)
 }
 
 // wordScanner finds the words of a text one after the other. An identifier is several:

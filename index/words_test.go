@@ -89,31 +89,9 @@ func TestSplitWords(t *testing.T) {
 		{"ǅungla aǅ", "ǅungla a ǅ", "aǅ"},
 		{"\ue000", "\ue000", ""},
 	} {
-		body, ident, _ := splitWords(tt.text)
+		body, ident := splitWords(tt.text)
 		if body != tt.body || ident != tt.ident {
 			t.Errorf("splitWords(%q) = %q, %q; want %q, %q", tt.text, body, ident, tt.body, tt.ident)
-		}
-	}
-}
-
-// Of paths there are besides each two neighbours in one piece.
-func TestSplitPaths(t *testing.T) {
-	for _, tt := range []struct{ text, path string }{
-		{"", ""}, {"word", ""}, {"two words", ""}, {"a-b", ""}, {"verify_token", ""}, {"verifyToken", ""}, {"/src", ""}, {"src/", ""}, {"end.", ""}, {"FEAT-123: x", ""},
-		{"src/auth/jwt.go", "src_auth auth_jwt jwt_go"},
-		{"(see ./src/auth/, jwt.go.)", "src_auth _ jwt_go"},
-		{"src/verifyToken.go", "src_verify verify_Token Token_go"},
-		{"a/verify_token", "a_verify verify_token"},
-		{`C:\dir\x-1.txt`, "C_dir dir_x x_1 1_txt"},
-		{"https://example.com/a#b", "https_example example_com com_a a_b"},
-		{"a/....../b", ""}, {"a/../b", "a_b"}, {"a / b", ""},
-		{"a/b c/d", "a_b _ c_d"},
-		{"doc/サーバー.md", ""}, {"サーバー/a/b", "a_b"},
-		{"Łódź/É.go", "lódź_É É_go"},
-		{"a,b/c", "b_c"},
-	} {
-		if _, _, path := splitWords(tt.text); path != tt.path {
-			t.Errorf("of %q the paths are %q, want %q", tt.text, path, tt.path)
 		}
 	}
 }
@@ -121,10 +99,10 @@ func TestSplitPaths(t *testing.T) {
 // Nothing may take more than linear time: with these, anything else takes for ever.
 func TestSplitWordsLong(t *testing.T) {
 	const n = 1 << 18
-	for _, unit := range []string{"a", "_", "a_", "aB", "ABc", "A\u0301", "A", "1", "\u0301", "本", "本\u0301", "本a", "ł", "\xff", "a1A", "a/", "aB.", "a/b ", "...."} {
-		body, ident, path := splitWords(strings.Repeat(unit, n/len(unit)))
-		if len(body) > 3*n || len(ident) > n || len(path) > 4*n {
-			t.Errorf("of %d times %q it made %d, %d and %d bytes", n/len(unit), unit, len(body), len(ident), len(path))
+	for _, unit := range []string{"a", "_", "a_", "aB", "ABc", "A\u0301", "A", "1", "\u0301", "本", "本\u0301", "本a", "ł", "\xff", "a1A"} {
+		body, ident := splitWords(strings.Repeat(unit, n/len(unit)))
+		if len(body) > 3*n || len(ident) > n {
+			t.Errorf("of %d times %q it made %d and %d bytes", n/len(unit), unit, len(body), len(ident))
 		}
 	}
 }
@@ -172,7 +150,7 @@ func checkSplit(t interface {
 	Fatalf(string, ...any)
 }, text string) {
 	t.Helper()
-	body, ident, path := splitWords(text)
+	body, ident := splitWords(text)
 	words := strings.Split(body, " ")
 	for i, w := range words {
 		if w == "" && body != "" {
@@ -215,7 +193,7 @@ next:
 		}
 		t.Fatalf("%q: %q is not in %q", text, id, body)
 	}
-	if again, more, paths := splitWords(text + "\n" + text); paths != strings.TrimSuffix(path+" _ "+path, " _ ") || again != strings.TrimSpace(body+" "+body) || more != strings.TrimSpace(ident+" "+ident) {
+	if again, more := splitWords(text + "\n" + text); again != strings.TrimSpace(body+" "+body) || more != strings.TrimSpace(ident+" "+ident) {
 		t.Fatalf("%q: twice it is %q, %q", text, again, more)
 	}
 	placed, ids := wordsOf(text)
@@ -228,19 +206,6 @@ next:
 	}
 	if strings.Join(have, " ") != foldWord(body) || strings.Join(haveIDs, " ") != foldWord(ident) {
 		t.Fatalf("%q: wordsOf has %q, %q", text, have, haveIDs)
-	}
-	var pairs []string
-	for i := 1; i < len(placed); i++ {
-		switch was, is := placed[i-1], placed[i]; {
-		case is.path == 0:
-		case is.path == was.path:
-			pairs = append(pairs, was.word+"_"+is.word)
-		case len(pairs) > 0:
-			pairs = append(pairs, noPath)
-		}
-	}
-	if got := strings.Join(pairs, " "); got != foldWord(path) {
-		t.Fatalf("%q: the paths are %q, by wordsOf %q", text, path, got)
 	}
 }
 
@@ -261,8 +226,8 @@ func TestSplitWordsProperties(t *testing.T) {
 // replaced by several.
 func TestSplitWordsAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		body, _, _ := splitWords(rapid.StringMatching(`[a-cA-C0-1é_ .]*`).Draw(t, "text"))
-		if again, ident, _ := splitWords(body); again != body || ident != "" {
+		body, _ := splitWords(rapid.StringMatching(`[a-cA-C0-1é_ .]*`).Draw(t, "text"))
+		if again, ident := splitWords(body); again != body || ident != "" {
 			t.Fatalf("%q becomes %q, %q", body, again, ident)
 		}
 	})
@@ -277,8 +242,8 @@ func TestSplitWordsPrefix(t *testing.T) {
 		if last := part[len(part)-1]; 'A' <= last && last <= 'Z' {
 			return
 		}
-		body, _, _ := splitWords(whole)
-		if begin, _, _ := splitWords(part); !strings.HasPrefix(body, begin) {
+		body, _ := splitWords(whole)
+		if begin, _ := splitWords(part); !strings.HasPrefix(body, begin) {
 			t.Fatalf("%q is split as %q, its beginning %q as %q", whole, body, part, begin)
 		}
 	})
