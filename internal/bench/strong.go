@@ -122,134 +122,173 @@ func (b *bench) grants(hub, at string) (*mail.Table, error) {
 	return mail.DecodeTable(files)
 }
 
+// contest is what many clones did that wanted what crosses.
+type contest struct {
+	*bench
+	t    *team
+	who  map[string]int // clones by agent
+	long time.Duration  // a clone that is to be killed lives for less
+
+	before *mail.Table // as the last round has left it
+	tip    string
+
+	rounds, wrong, twice, killed, adopted, errs, locks int
+
+	first error
+	took  series // until a winner knows it
+}
+
+// contended plays it with several teams: the longer the history, the longer the rounds.
 func contended(b *bench) (result, error) {
-	// All cross each other: what src/a.go matches.
-	patterns := []string{"src/**", "src/a.go", "**/a.go", "src/*", "src/?.go", "src/**/*.go", "src/[a-c].go", "src/", "**"}
-	n, rounds := pick(b, 32, 6), pick(b, 200, 4)
-	t, err := b.team(n)
-	if err != nil {
-		return result{}, err
-	}
-	t.close()
-	who := map[string]int{} // clones by agent
-	for i, a := range t.agents {
-		who[a.ID] = i
-	}
-	before, tip := &mail.Table{}, ""
-	wrong, twice, claimed, killed, adopted, errs, locks := 0, 0, 0, 0, 0, 0, 0
-	long := time.Second
-	var first error
-	var took series
-	for range rounds {
-		var mu sync.Mutex
-		var all sync.WaitGroup
-		var again []int // who does not know how it ended
-		claims := map[string]int64{}
-		dead := map[int]bool{}
-		begin := time.Now()
-		for i := range n {
-			all.Go(func() {
-				after := time.Duration(0)
-				if rand.IntN(100) < 15 {
-					after = 1 + rand.N(long)
-				}
-				out, died, err := killedAfter(b.cmd(t.dirs[i], b.program, "reserve", "--json", "--strong", "--as", t.agents[i].Name, patterns[rand.IntN(len(patterns))]), after)
-				var r mailbox.ReserveResult
-				mu.Lock()
-				defer mu.Unlock()
-				var ee *exec.ExitError
-				switch {
-				case died:
-					killed++
-					dead[i] = true
-					again = append(again, i)
-				case errors.As(err, &ee) && ee.ExitCode() == mail.Conflict.Exit():
-				case err != nil || json.Unmarshal([]byte(out), &r) != nil || len(r.Granted) != 1:
-					errs++
-					first = errors.Join(first, err)
-				case r.Granted[0].Token == 0: // not strong yet: a server half that was killed was in the way
-					again = append(again, i)
-				default:
-					claims[r.Granted[0].ID] = r.Granted[0].Token
-					took = append(took, sample{wall: time.Since(begin)})
-				}
-			})
-		}
-		all.Wait()
-		long = max(time.Since(begin)/2, 100*time.Millisecond)
-		locks += unlock(t.hub)
-		if len(claims) > 1 {
-			twice++
-		}
-		claimed += len(claims)
-		for _, i := range again { // at once, for what a killed git left is in the way for five seconds
-			all.Go(func() {
-				if err := b.settles(t.dirs[i]); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					errs++
-					first = errors.Join(first, err)
-				}
-			})
-		}
-		all.Wait()
-		spec := []string{"rev-list", "--reverse", tableRef}
-		if tip != "" {
-			spec = append(spec, "^"+tip)
-		}
-		versions, err := b.git(t.hub, spec...)
+	n, teams, each := pick(b, 32, 6), pick(b, 5, 1), pick(b, 40, 4)
+	c := &contest{bench: b}
+	for range teams {
+		t, err := b.team(n)
 		if err != nil {
 			return result{}, err
 		}
-		granted := 0
-		for oid := range strings.FieldsSeq(versions) {
-			table, err := b.grants(t.hub, oid)
-			if err != nil {
+		t.close()
+		c.t, c.who, c.long, c.before, c.tip = t, map[string]int{}, time.Second, &mail.Table{}, ""
+		for i, a := range t.agents {
+			c.who[a.ID] = i
+		}
+		for range each {
+			if err := c.round(); err != nil {
 				return result{}, err
 			}
-			if len(table.Held) > 1 || table.Token < before.Token {
-				wrong++
-			}
-			for id, g := range table.Held {
-				if before.Held[id] != nil {
-					continue
-				}
-				if granted++; g.Token <= before.Token || claims[id] != 0 && claims[id] != g.Token {
-					wrong++
-				}
-				delete(claims, id)
-			}
-			before = table
 		}
-		if granted != 1 || len(claims) > 0 { // somebody claims what was never granted
-			wrong++
-		}
-		for _, g := range before.Held {
-			i := who[g.Holder]
-			if dead[i] {
-				adopted++
-			}
-			if _, err := timed(b.cmd(t.dirs[i], b.program, "release", "-q", "--all", "--as", t.agents[i].Name)); err != nil {
-				errs++
-				first = errors.Join(first, err)
-			}
-		}
-		if tip, err = b.git(t.hub, "rev-parse", tableRef); err != nil {
-			return result{}, err
-		}
-		if before, err = b.grants(t.hub, tip); err != nil {
-			return result{}, err
-		}
-		if len(before.Held) > 0 { // nobody knows of it
-			wrong++
-		}
+		fmt.Fprintln(os.Stderr, c.text())
 	}
+	return judge(c.text(), [2]float64{float64(c.wrong + c.twice + c.errs), 0}), nil
+}
+
+func (c *contest) text() string {
 	text := fmt.Sprintf("%d of %d rounds with another number; %d with two claims; %d errors; %d killed, of whom %d had won and found it; %d locks of killed server halves; the winner knew it after %s",
-		wrong, rounds, twice, errs, killed, adopted, locks, ms(took.wall()))
-	if first != nil {
-		text += "; " + oneLine(first.Error())
+		c.wrong, c.rounds, c.twice, c.errs, c.killed, c.adopted, c.locks, ms(c.took.wall()))
+	if c.first != nil {
+		text += "; " + oneLine(c.first.Error())
 	}
-	return judge(text, [2]float64{float64(wrong + twice + errs), 0}), nil
+	return text
+}
+
+func (c *contest) failed(err error) {
+	c.errs++
+	c.first = errors.Join(c.first, err)
+}
+
+// rivals all cross each other: they match src/a.go.
+var rivals = []string{"src/**", "src/a.go", "**/a.go", "src/*", "src/?.go", "src/**/*.go", "src/[a-c].go", "src/", "**"}
+
+func (c *contest) round() error {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var again []int // who does not know how it ended
+	claims := map[string]int64{}
+	dead := map[int]bool{}
+	begin := time.Now()
+	for i := range c.t.dirs {
+		all.Go(func() {
+			after := time.Duration(0)
+			if rand.IntN(100) < 15 {
+				after = 1 + rand.N(c.long)
+			}
+			out, died, err := killedAfter(c.cmd(c.t.dirs[i], c.program, "reserve", "--json", "--strong", "--as", c.t.agents[i].Name, rivals[rand.IntN(len(rivals))]), after)
+			var r mailbox.ReserveResult
+			mu.Lock()
+			defer mu.Unlock()
+			var ee *exec.ExitError
+			switch {
+			case died:
+				c.killed++
+				dead[i] = true
+				again = append(again, i)
+			case errors.As(err, &ee) && ee.ExitCode() == mail.Conflict.Exit():
+			case err != nil || json.Unmarshal([]byte(out), &r) != nil || len(r.Granted) != 1:
+				c.failed(err)
+			case r.Granted[0].Token == 0: // not strong yet: a server half that was killed was in the way
+				again = append(again, i)
+			default:
+				claims[r.Granted[0].ID] = r.Granted[0].Token
+				c.took = append(c.took, sample{wall: time.Since(begin)})
+			}
+		})
+	}
+	all.Wait()
+	c.rounds++
+	c.long = max(time.Since(begin)/2, 100*time.Millisecond)
+	c.locks += unlock(c.t.hub)
+	if len(claims) > 1 {
+		c.twice++
+	}
+	for _, i := range again { // at once, for what a killed git left is in the way for five seconds
+		all.Go(func() {
+			if err := c.settles(c.t.dirs[i]); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				c.failed(err)
+			}
+		})
+	}
+	all.Wait()
+	granted, err := c.history(claims)
+	if err != nil {
+		return err
+	}
+	if granted != 1 || len(claims) > 0 { // somebody claims what was never granted
+		c.wrong++
+	}
+	for _, g := range c.before.Held {
+		i := c.who[g.Holder]
+		if dead[i] {
+			c.adopted++
+		}
+		if _, err := timed(c.cmd(c.t.dirs[i], c.program, "release", "-q", "--all", "--as", c.t.agents[i].Name)); err != nil {
+			c.failed(err)
+		}
+	}
+	if c.tip, err = c.git(c.t.hub, "rev-parse", tableRef); err != nil {
+		return err
+	}
+	if c.before, err = c.grants(c.t.hub, c.tip); err != nil {
+		return err
+	}
+	if len(c.before.Held) > 0 { // nobody knows of it
+		c.wrong++
+	}
+	return nil
+}
+
+// history goes through what became of the table in a round, and returns how many were granted
+// something. Those take what they claim from claims.
+func (c *contest) history(claims map[string]int64) (granted int, err error) {
+	spec := []string{"rev-list", "--reverse", tableRef}
+	if c.tip != "" {
+		spec = append(spec, "^"+c.tip)
+	}
+	versions, err := c.git(c.t.hub, spec...)
+	if err != nil {
+		return 0, err
+	}
+	for oid := range strings.FieldsSeq(versions) {
+		table, err := c.grants(c.t.hub, oid)
+		if err != nil {
+			return 0, err
+		}
+		if len(table.Held) > 1 || table.Token < c.before.Token {
+			c.wrong++
+		}
+		for id, g := range table.Held {
+			if c.before.Held[id] != nil {
+				continue
+			}
+			if granted++; g.Token <= c.before.Token || claims[id] != 0 && claims[id] != g.Token {
+				c.wrong++
+			}
+			delete(claims, id)
+		}
+		c.before = table
+	}
+	return granted, nil
 }
 
 func oneLine(s string) string {
