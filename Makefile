@@ -37,8 +37,8 @@ lint:
 # The race detector needs a C compiler; where there is none the tests run
 # without it, and say so. It makes a test three times as long, so some go without: those of mail and guard,
 # which start no goroutine, those of cmd/cli, which start thousands of processes, and
-# single ones like either: what they do is raced in other tests of their packages.
-UNRACED := ^Test((Guard|Index)Property|Partitions|ManyProcesses|Archive|Sharing|SyncLadder|SyncFault)$$
+# single ones of gitstore and mailbox that are like either.
+UNRACED := ^Test((Guard|Index)Property|Partitions|ManyProcesses|Archive|Sharing|SyncLadder|SyncFaults)$$
 race:
 	@if $(GO) env CC | xargs -I{} sh -c 'command -v {}' >/dev/null 2>&1; then \
 		CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(UNRACED)' $$($(GO) list ./... | grep -v -e /cmd/cli -e '/mail$$' -e '/guard$$') && \

@@ -112,31 +112,56 @@ func (s *Store) accept(ctx context.Context, image map[string]imageRef, out *Sync
 	return s.moveLogs(ctx, sn, moves, out)
 }
 
-// choose appraises a log of an image. Where somebody has put another in its name to a place that
-// counts before its owner's, the one counts that goes on from what this clone knows. The own
-// log is where this clone has put it.
+// choose appraises a log of an image. Where something else passes for it too, the one counts that
+// goes on furthest from what this clone knows: somebody may have put a forged one, or an old
+// one, to a place that counts before its owner's. The own log is where this clone has put it.
 func (s *Store) choose(ctx context.Context, trust Trust, sn *Snapshot, replica string, there imageRef, out *SyncResult) (verdict, error) {
-	v, err := s.appraise(ctx, trust, sn, replica, there.oid)
-	if err != nil || v.why == "" && v.is != isApart || replica == sn.own {
-		return v, err
+	first, err := s.appraise(ctx, trust, sn, replica, there.oid)
+	if err != nil || len(there.others) == 0 || replica == sn.own || first.brings() {
+		return first, err
 	}
+	var further, apart verdict
+	nothing := first.why == ""
 	for _, other := range there.others {
-		w, err := s.appraise(ctx, trust, sn, replica, other.oid)
-		if err != nil {
+		if known := sn.logs[replica]; known != nil && !trust.Off && known.Header.Key != "" {
+			if data, err := s.objects.one(other.oid, "commit"); err != nil || signerOf(data) != known.Header.Key {
+				continue // to look no closer is cheap, whatever there is of it
+			}
+		}
+		v, err := s.appraise(ctx, trust, sn, replica, other.oid)
+		switch {
+		case err != nil:
 			return v, err
+		case v.why != "":
+		case v.brings():
+			if further.tip == nil || s.follows(further.tip.OID, v.tip.OID) {
+				further = v
+			}
+		case v.is == isApart && apart.tip == nil:
+			apart = v
+		default:
+			nothing = true
 		}
-		if w.why != "" || w.is == isApart {
-			continue
-		}
-		why := v.why
-		if why == "" {
-			why = rewritten
-		}
-		why, _, _ = strings.Cut(why, ";")
-		out.Refused = append(out.Refused, Refused{replica, fmt.Sprintf("%s is not its log, which is read from %s: %s; look who can push to that remote", there.place(), other.place(), why)})
-		return w, nil
+	}
+	v := first
+	switch {
+	case further.tip != nil:
+		v = further
+	case apart.tip != nil && first.why != "":
+		v = apart
+	case nothing && first.why != "":
+		v = verdict{}
+	}
+	if first.why != "" && v.why == "" {
+		why, _, _ := strings.Cut(first.why, ";")
+		out.Refused = append(out.Refused, Refused{replica, fmt.Sprintf("at %s stands another of that name, and its own is read from elsewhere: %s; look who can push to that remote", there.place(), why)})
 	}
 	return v, nil
+}
+
+// brings reports whether a log is believed and has something that this clone has not got.
+func (v verdict) brings() bool {
+	return v.why == "" && (v.is == isFurther || v.is == isTruncated)
 }
 
 // appraise looks at one log of an image.
@@ -234,7 +259,11 @@ func (s *Store) moveLogs(ctx context.Context, sn *Snapshot, moves map[string]OID
 	if err != nil {
 		again := false
 		for _, replica := range moved {
-			cleared, _, _ := s.clearRefLock(logRef(replica))
+			stale := staleImageLock // for nobody else moves others' logs
+			if replica == sn.own {
+				stale = staleRefLock
+			}
+			cleared, _, _ := s.clearRefLockFrom(logRef(replica), stale)
 			again = again || cleared
 		}
 		if again {

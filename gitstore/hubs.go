@@ -96,13 +96,14 @@ func (s *Store) Remotes(ctx context.Context) ([]Hub, error) {
 			}
 		}
 		there := image[sn.own]
+		t := sn.logs[sn.own]
 		if refs, err := s.imageRefs(f.Name); err == nil && prefix != "" {
-			if own := places(&f, prefix, sn.own, there)[0]; refs[own] != "" {
+			if own := places(&f, prefix, sn.own, there)[0]; refs[own] != "" && !(t != nil && there.archived && there.oid == t.OID) {
 				there = imageRef{ref: own, oid: refs[own]}
 			}
 		}
 		h.Place = there.ref
-		if t := sn.logs[sn.own]; t != nil {
+		if t != nil {
 			if h.Ahead, err = s.count(ctx, there.oid, t.OID); err != nil {
 				return nil, err
 			}

@@ -159,6 +159,11 @@ const staleRefLock = 60 * time.Second
 // younger one may belong to a git of the user's. Ages are by the clock of the
 // file system, whose newest reading is when we wrote our own lock file.
 func (s *Store) clearRefLock(ref string) (cleared bool, path string, age time.Duration) {
+	return s.clearRefLockFrom(ref, staleRefLock)
+}
+
+// clearRefLockFrom does it from an age on.
+func (s *Store) clearRefLockFrom(ref string, stale time.Duration) (cleared bool, path string, age time.Duration) {
 	path = s.refLock(ref)
 	st, err := os.Stat(path)
 	if err != nil {
@@ -169,7 +174,7 @@ func (s *Store) clearRefLock(ref string) (cleared bool, path string, age time.Du
 		return false, path, 0
 	}
 	age = max(0, now.ModTime().Sub(st.ModTime()))
-	if age < staleRefLock || os.Remove(path) != nil {
+	if age < stale || os.Remove(path) != nil {
 		return false, path, age
 	}
 	s.reportCleared(path)

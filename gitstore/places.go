@@ -209,7 +209,12 @@ type imageRef struct {
 }
 
 // place names where it lies, for people.
-func (r imageRef) place() string { return cmp.Or(r.ref, "an archive") }
+func (r imageRef) place() string {
+	if r.archived {
+		return "an archive"
+	}
+	return r.ref
+}
 
 // image returns the logs that a hub had at the last fetch. Of a log that lies in two places,
 // because its owner moved it, the one counts that follows the other.

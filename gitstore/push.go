@@ -48,17 +48,16 @@ func (p *pushing) push(ctx context.Context) (err error) {
 		done, refused, refusal := p.s.pushTo(ctx, p.remote, p.hub, specs)
 		if p.table != nil && len(specs) > 1 && len(done)+len(refused) == 0 && ctx.Err() == nil {
 			// What lies between may refuse the whole push for the sake of the table.
-			done, refused, _ = p.s.pushTo(ctx, p.remote, p.hub, slices.DeleteFunc(slices.Clone(specs), func(p pushSpec) bool { return isTable(p.to) }))
+			done, refused, _ = p.s.pushTo(ctx, p.remote, p.hub, slices.DeleteFunc(slices.Clone(specs), pushSpec.isTable))
 		}
-		// The next look must not take it for something that is missing.
-		orders, err := p.done(ctx, done)
+		orders, err := p.taken(ctx, done)
 		if rerr := record(orders); err == nil && rerr != nil && orders != "" {
 			err = gitFailure("write down what the remote has", rerr)
 		}
 		if err != nil || len(done) == len(specs) {
 			return err
 		}
-		if len(done) == len(specs)-1 && p.table != nil && slices.ContainsFunc(refused, func(p pushSpec) bool { return isTable(p.to) }) {
+		if len(done) == len(specs)-1 && p.table != nil && slices.ContainsFunc(refused, pushSpec.isTable) {
 			p.out.Contended = true
 			return nil
 		}
@@ -104,7 +103,7 @@ func (p *pushing) lacks(ctx context.Context, best string) (err error) {
 	var list []pushSpec
 	for _, ref := range p.hub.Had {
 		replica := replicaOf(ref)
-		twice := slices.ContainsFunc(list, func(p pushSpec) bool { return p.replica == replica })
+		twice := slices.ContainsFunc(list, func(m pushSpec) bool { return m.replica == replica })
 		if _, there := p.image[replica]; !there && !twice && p.sn.logs[replica] != nil && replica != p.sn.own {
 			list = append(list, pushSpec{to: ref, oid: p.sn.logs[replica].OID, replica: replica})
 		}
@@ -136,10 +135,11 @@ func (p *pushing) specs(place string) (list []pushSpec) {
 	return list
 }
 
-// done notes what the hub has taken, and returns what git is told of it.
-func (p *pushing) done(ctx context.Context, done []pushSpec) (orders string, err error) {
+// taken notes what the hub has taken, and returns what git is to write down of it: the next look
+// must not take it for something that is missing.
+func (p *pushing) taken(ctx context.Context, done []pushSpec) (orders string, err error) {
 	for _, d := range done {
-		if isTable(d.to) {
+		if d.isTable() {
 			t := p.out.Table
 			t.ref, t.at, t.tip = d.to, d.oid, d.oid
 			more, err := p.s.tableOrders(p.remote, t, true)

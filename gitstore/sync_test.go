@@ -183,6 +183,44 @@ func TestSyncCopied(t *testing.T) {
 	sound(t, env, two)
 }
 
+// TestSyncCopiedBeside: the two halves of a copied clone keep their log at two places of one hub.
+// Who has heard of one half takes the other's when the first goes by another identity, although
+// what that has left behind still stands there.
+func TestSyncCopiedBeside(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	hub := hubOf(t, env)
+	one, three := newRepo(t, env), newRepo(t, env)
+	a, c := open(t, env, one, Options{}), open(t, env, three, Options{})
+	put(t, a, "m/0", "x")
+	exchange(t, a, hub)
+	exchange(t, c, hub)
+	two := filepath.Join(t.TempDir(), "two")
+	command(t, "cp", "-a", one, two)
+	b := open(t, env, two, Options{RefPrefix: "s-"})
+	put(t, a, "m/a", "a")
+	put(t, b, "m/b", "b")
+	exchange(t, a, hubOf(t, env)) // which signs
+	own, tip, _ := tipOf(t, a)
+	exchange(t, b, hub)
+	c = open(t, env, three, Options{}) // a new process looks among all branches
+	exchange(t, c, hub)
+	git(t, env, one, "push", "-q", hub, tip+":"+logRef(own)) // a had fetched before b pushed
+	if r := exchange(t, b, hub); r.Forked == "" {
+		t.Errorf("%+v", r)
+	}
+	for i := range 2 {
+		put(t, a, fmt.Sprint("m/a", i), "a")
+		exchange(t, a, hub)
+		exchange(t, b, hub)
+		exchange(t, c, hub)
+	}
+	if r := exchange(t, c, hub); len(r.Refused) > 0 {
+		t.Errorf("%+v", r)
+	}
+	holds(t, env, three, []string{"m/0", "m/a", "m/b", "m/a0", "m/a1"})
+}
+
 // TestSyncCopiedApart: the two halves of a copied clone use two hubs, and other clones have heard
 // of one half each, before they meet. Until then none gives up what it has. Both take new identities then, and still everybody comes
 // to hold the same, and nothing is lost.

@@ -527,7 +527,7 @@ func TestSyncStaleLocks(t *testing.T) {
 		if _, err := b.Sync(context.Background(), hub); err == nil {
 			t.Errorf("%s: a lock that may be somebody's was passed over", ref)
 		}
-		old := time.Now().Add(-2 * staleRefLock)
+		old := time.Now().Add(-2 * staleImageLock)
 		if err := os.Chtimes(lock, old, old); err != nil {
 			t.Fatal(err)
 		}

@@ -38,8 +38,8 @@ const (
 // make the fetch fail where there is no table.
 func tableSpec(root string) string { return "+" + refRoot + "lock*:" + root + "lock*" }
 
-// isTable reports whether a ref of a hub is its table.
-func isTable(ref string) bool { return ref == tableRef || ref == tableBranch }
+// isTable reports whether it is a hub's table that is pushed.
+func (p pushSpec) isTable() bool { return p.to == tableRef || p.to == tableBranch }
 
 // Table is the newest version of a hub's table.
 type Table struct {

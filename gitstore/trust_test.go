@@ -255,6 +255,9 @@ func TestForgedBeside(t *testing.T) {
 			}
 			git(t, env, h.Dir, "update-ref", logRef(own), forge(f, old, sn.Header(own)))
 			for i := range 3 {
+				if i == 1 { // and what is true, but old, between the two
+					git(t, env, h.Dir, "update-ref", headsPrefix+own, old)
+				}
 				put(t, a, fmt.Sprint("m/", 1+i), "x")
 				if r := exchange(t, a, h.URL); r.Pushed != 1 || r.Forked != "" {
 					t.Errorf("its owner: %+v", r)
@@ -275,6 +278,35 @@ func TestForgedBeside(t *testing.T) {
 			}
 			sound(t, env, b.repo.Dir)
 		})
+	}
+}
+
+// TestOlderBeside: nor does one of an earlier epoch, which is nobody's fault.
+func TestOlderBeside(t *testing.T) {
+	t.Parallel()
+	env := testEnv(t)
+	h := hub.New(t)
+	a, b := open(t, env, newRepo(t, env), Options{RefPrefix: "s-"}), open(t, env, newRepo(t, env), Options{})
+	put(t, a, "m/0", "x")
+	put(t, a, "m/1", "x")
+	exchange(t, a, h.URL)
+	cut(t, a, time.Now(), "m/0")
+	exchange(t, a, h.URL)
+	exchange(t, b, h.URL)
+	own, _, _ := tipOf(t, a)
+	sn, err := a.Snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := sn.Header(own)
+	head.Base.Epoch, head.Created = 0, "2020-01-01T00:00:00Z"
+	git(t, env, h.Dir, "update-ref", logRef(own), forger{t, env, h.Dir}.commit("", "forged", &head, nil))
+	for i := range 2 {
+		put(t, a, fmt.Sprint("m/", 5+i), "x")
+		exchange(t, a, h.URL)
+		if r := exchange(t, b, h.URL); version(t, b) != version(t, a) {
+			t.Errorf("round %d: %+v", i, r)
+		}
 	}
 }
 

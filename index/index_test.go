@@ -517,3 +517,32 @@ func TestDamage(t *testing.T) {
 		t.Error("a file that is not there opens")
 	}
 }
+
+// TestRankedFindsTheSame: above the gate too, what is ranked is what the query finds. A subject counts for
+// more, but what is under NOT is not looked for in the subject alone.
+func TestRankedFindsTheSame(t *testing.T) {
+	d := open(t)
+	letter := func(i int, subject, body string) Entry {
+		return entry(t, "q3k9xd2m7a", &mail.Message{
+			Header: mail.Header{V: 1, ID: fmt.Sprintf("%010d", i), Seq: int64(i), HLC: mail.Stamp{MS: int64(1795237442000 + i)}, At: mail.Time(1795237442000 + i), By: "7qz3m1xk0a"},
+			To:     []string{"8qz3m1xk0a"}, ToNames: []string{"B"}, FromName: "A", Importance: "normal", Subject: subject, Body: body})
+	}
+	var all []Entry
+	for i := 1; i <= gate+100; i++ {
+		all = append(all, letter(i, "filler", "it is needed now"))
+	}
+	all = append(all, letter(gate+101, "now or never", "but bad"), letter(gate+102, "now", "and good"))
+	best := all[len(all)-1].Record.Head().ID
+	apply(t, d, "v", all, all)
+	for _, q := range []string{"now NOT bad", "now NOT body:bad", "now AND NOT (bad OR worse)"} {
+		list, _, err := d.Search(context.Background(), Search{Query: q, Rank: true}, Place{}, 3)
+		if err != nil || len(list) != 3 || list[0].ID != best {
+			t.Errorf("%q: %v, %v", q, list, err)
+		}
+		for _, l := range list {
+			if l.Subject == "now or never" {
+				t.Errorf("%q finds %q", q, l.Subject)
+			}
+		}
+	}
+}

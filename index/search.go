@@ -156,7 +156,11 @@ func (d *DB) ranked(ctx context.Context, f found, n int) ([]Letter, error) {
 	inSubject := f
 	inSubject.from = number // or all that have it in the body are looked through
 	inSubject.args = slices.Clone(f.args)
-	inSubject.args[0] = `{subject} : (` + f.args[0].(string) + `)`
+	match := f.args[0].(string)
+	inSubject.args[0] = `{subject} : (` + match + `)`
+	if strings.Contains(match, " NOT ") { // else it would find what has in the body what it must not have
+		inSubject.args[0] = `(` + match + `) AND (` + inSubject.args[0].(string) + `)`
+	}
 	list, err := d.newestHits(ctx, inSubject, Place{}, n)
 	list = slices.DeleteFunc(list, func(l Letter) bool { return placeOf(&l.Header).compare(first) < 0 })
 	there := map[int64]bool{}

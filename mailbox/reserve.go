@@ -41,7 +41,6 @@ type wanted struct {
 // With a conflict the result is whole, and the error has the code conflict;
 // under Partial there is no error.
 func (b *Box) Reserve(ctx context.Context, who Actor, r ReserveRequest) (ReserveResult, error) {
-	go b.repo.Tracked(ctx) // which keeps the list, while git tells the settings
 	if !r.Strong {
 		return b.reserve(ctx, who, r)
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/git-agentmail/git-agentmail/gitstore"
@@ -590,7 +591,9 @@ func (b *Box) settle(ctx context.Context, remote string, s *settling) error {
 	if err != nil {
 		return err
 	}
-	go b.store.Prepare() // while git fetches; the table has to be read
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	starting.Go(b.store.Prepare) // while git fetches; the table has to be read
 	r, err := b.syncTable(ctx, remote, s)
 	for _, notice := range r.Notices {
 		b.opt.Report(notice)
