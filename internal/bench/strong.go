@@ -486,13 +486,16 @@ func replaced(b *bench, fenced bool) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	newest, grants, late := int64(0), 0, 0
+	newest, grants, late, was := int64(0), 0, 0, ""
 	for line := range strings.Lines(string(data)) {
 		var main, table string
 		for move := range strings.SplitSeq(line, ";") {
-			if f := strings.Fields(move); len(f) == 3 && f[2] == "refs/heads/main" {
-				main = f[1]
-			} else if len(f) == 3 && f[2] == tableRef {
+			f := strings.Fields(move)
+			switch {
+			case len(f) != 3 || strings.Trim(f[1], "0") == "": // as when refs are packed
+			case f[2] == "refs/heads/main" && f[1] != was: // nor is that a move
+				main, was = f[1], f[1]
+			case f[2] == tableRef:
 				table = f[1]
 			}
 		}
